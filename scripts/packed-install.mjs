@@ -1,0 +1,112 @@
+// Proves that what would be published works: packs every package, installs the tarballs into an empty folder without the
+// network, runs and type-checks the README's hello world there, and loads every public entry point.
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fencesOf } from './doc-examples.ts'
+import { packages, root } from './repository.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'quadrille-packed-'))
+const shell = process.platform === 'win32'
+
+/** The exit code of a failed step is that of the whole; what the step said is shown by then. */
+class StepFailed extends Error {}
+
+function run(command, args, options = {}) {
+  try {
+    return execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], ...options })
+  } catch (error) {
+    throw new StepFailed(`${command} ${args.join(' ')}\n${error.stdout ?? ''}${error.stderr ?? error.message}`)
+  }
+}
+
+const node = (...args) => run(process.execPath, args)
+const npm = (args, cwd = folder) => run('npm', args, { cwd, shell })
+
+/** Makes a package of the repository visible in the folder, as if it had been installed there. */
+function link(name) {
+  const place = join(folder, 'node_modules', name)
+  const installed = join(root, 'node_modules', name)
+  if (existsSync(place)) return
+  if (!existsSync(installed)) throw new StepFailed(`${name} is not installed in the repository`)
+  mkdirSync(dirname(place), { recursive: true })
+  symlinkSync(installed, place, 'junction')
+}
+
+function typeCheck(files, skipLibCheck) {
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    module: 'nodenext',
+    target: 'es2024',
+    types: ['node'],
+    skipLibCheck,
+    exactOptionalPropertyTypes: true,
+  }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+  node(join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', '.')
+}
+
+function installTarballs(manifests) {
+  const tarballs = manifests.map(({ path }) => {
+    const [packed] = Object.values(JSON.parse(npm(['pack', '--json', '--pack-destination', folder], join(root, path))))
+    const stray = packed.files.map((file) => file.path).filter((file) => /(^|\/)test\/|\.test\./.test(file))
+    if (stray.length > 0) throw new StepFailed(`${packed.name} would publish ${stray.join(', ')}`)
+    return `./${packed.filename}`
+  })
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  npm(['install', '--offline', '--legacy-peer-deps', '--no-audit', '--no-fund', '--loglevel=error', ...tarballs])
+}
+
+/** Runs the README's hello world as a user would, and compares what it prints with what the README says. */
+function tryHello() {
+  const fences = fencesOf({ path: 'README.md', text: readFileSync(join(root, 'README.md'), 'utf8') })
+  const named = (info) => {
+    const fence = fences.find((candidate) => candidate.info === info)
+    if (fence === undefined) throw new StepFailed(`README.md has no fence marked "${info}"`)
+    return fence.code
+  }
+  const hello = named('ts hello')
+  for (const [, name] of hello.matchAll(/from '((?:@[^'/]+\/)?[^'/]+)/g)) if (!name.startsWith('node:')) link(name)
+  writeFileSync(join(folder, 'hello.ts'), `${hello}\n`)
+  const printed = node('hello.ts').trim()
+  const promised = named('text hello-output').trim()
+  if (printed !== promised) throw new StepFailed(`hello world prints\n${printed}\nbut README.md says\n${promised}`)
+  typeCheck(['hello.ts'], false)
+}
+
+/** Loads every entry point from the built files, and type-checks the import of each. */
+function tryEntryPoints(manifests) {
+  const entries = manifests.flatMap(({ name, exports, peerDependencies = {} }) => {
+    for (const peer of Object.keys(peerDependencies)) link(peer)
+    return Object.keys(exports)
+      .filter((subpath) => exports[subpath]?.types !== undefined)
+      .map((subpath) => name + subpath.slice(1))
+  })
+  const code = entries.map((entry, index) => `import * as entry${index} from '${entry}'\n`).join('')
+  const use = `console.log([${entries.map((_, index) => `entry${index}`).join(', ')}].length)\n`
+  writeFileSync(join(folder, 'entries.ts'), code + use)
+  node('entries.ts')
+  typeCheck(['entries.ts'], true)
+  return entries
+}
+
+try {
+  run(process.execPath, [join(root, 'scripts', 'build.mjs')])
+  const manifests = packages().map((path) => ({
+    path,
+    ...JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')),
+  }))
+  installTarballs(manifests)
+  link('@types/node')
+  const entries = tryEntryPoints(manifests)
+  tryHello()
+  console.log(`packed and used ${entries.join(', ')}`)
+} catch (error) {
+  if (!(error instanceof StepFailed)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

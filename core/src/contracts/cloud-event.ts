@@ -1,0 +1,145 @@
+/** CloudEvents 1.0 in JSON (structured mode): how events leave a ledger and come into one. */
+import { QuadrilleError } from '../base/errors.ts'
+import type { EventRecord, NewEvent } from './event-record.ts'
+
+/** A CloudEvents 1.0 event as JSON, with the extension attributes that Quadrille uses. */
+export interface CloudEvent {
+  readonly specversion: '1.0'
+  readonly id: string
+  readonly source: string
+  readonly type: string
+  readonly time: string
+  readonly datacontenttype: 'application/json'
+  readonly data: unknown
+  /** Extension: the version of the contract that wrote `data`. */
+  readonly dataversion: number
+  /** Official extension `partitioning`. */
+  readonly partitionkey: string
+  /** Official extension `sequence`: the position in the producer's ledger, 20 digits, so that text order is number order. */
+  readonly sequence?: string
+  /** Official extension `correlation`. */
+  readonly correlationid: string
+  readonly causationid?: string
+  /** Extension: how many events precede it in its chain of causes. */
+  readonly hops: number
+  /** Extension: the reaction that emitted it. */
+  readonly reaction?: string
+  readonly traceparent?: string
+  readonly tracestate?: string
+  readonly [extension: string]: unknown
+}
+
+const own = new Set(
+  (
+    'specversion id source type time datacontenttype data dataversion partitionkey sequence correlationid causationid ' +
+    'hops reaction traceparent tracestate'
+  ).split(' '),
+)
+
+const idCharsMax = 200
+const jsonContent = /^[^/]+\/([^;]+\+)?json\s*(;|$)/i
+const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** The event as a CloudEvents 1.0 JSON object. */
+export function toCloudEvent(event: NewEvent & { readonly position?: number }): CloudEvent {
+  return {
+    ...(event.extensions === null ? {} : (JSON.parse(event.extensions) as object)),
+    specversion: '1.0',
+    id: event.id,
+    source: event.source,
+    type: event.type,
+    time: new Date(event.time).toISOString(),
+    datacontenttype: 'application/json',
+    dataversion: event.version,
+    partitionkey: event.key,
+    ...(event.position === undefined ? {} : { sequence: String(event.position).padStart(20, '0') }),
+    correlationid: event.correlationId,
+    ...(event.causationId === null ? {} : { causationid: event.causationId }),
+    hops: event.hops,
+    ...(event.reaction === null ? {} : { reaction: event.reaction }),
+    ...(event.traceparent === null ? {} : { traceparent: event.traceparent }),
+    ...(event.tracestate === null ? {} : { tracestate: event.tracestate }),
+    data: JSON.parse(event.data) as unknown,
+  }
+}
+
+/**
+ * Reads a CloudEvents 1.0 event in JSON. Attributes that are missing get what a first event of a conversation would
+ * have: version 1, no cause, 0 hops, its own id as the conversation, `subject` or its id as the key.
+ *
+ * @param bytes - The event as UTF-8 JSON.
+ * @param receivedMs - The time of an event that does not say its own, milliseconds since 1970.
+ * @throws QuadrilleError `EVENT_UNDECODABLE` with the reason.
+ */
+export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
+  const json = parse(bytes)
+  if (json['specversion'] !== '1.0') fail(`specversion is ${JSON.stringify(json['specversion'])}, expected "1.0"`)
+  const id = text(json, 'id') ?? fail('id is missing')
+  if (id.length > idCharsMax) fail(`id is longer than ${idCharsMax} characters`)
+  const type = text(json, 'type') ?? fail('type is missing')
+  const source = text(json, 'source') ?? fail('source is missing')
+  const contentType = text(json, 'datacontenttype')
+  if (contentType !== null && !jsonContent.test(contentType)) fail(`datacontenttype is ${contentType}, not JSON`)
+  const time = text(json, 'time')
+  const timeMs = time === null ? receivedMs : timestamp.test(time) ? Date.parse(time) : NaN
+  if (Number.isNaN(timeMs)) fail(`time is not an RFC 3339 timestamp: ${time}`)
+  if (!('data' in json)) fail(`data is missing${'data_base64' in json ? ' (data_base64 is not supported)' : ''}`)
+  const extensions = Object.entries(json).filter(([name]) => !own.has(name))
+  return {
+    id,
+    type,
+    source,
+    time: timeMs,
+    version: whole(json, 'dataversion') ?? 1,
+    key: text(json, 'partitionkey') ?? text(json, 'subject') ?? id,
+    correlationId: text(json, 'correlationid') ?? id,
+    causationId: text(json, 'causationid'),
+    hops: whole(json, 'hops') ?? 0,
+    reaction: text(json, 'reaction'),
+    traceparent: text(json, 'traceparent'),
+    tracestate: text(json, 'tracestate'),
+    data: JSON.stringify(json['data']),
+    extensions: extensions.length === 0 ? null : JSON.stringify(Object.fromEntries(extensions)),
+  }
+}
+
+/** The exact event of a ledger as EventRecord, from its JSON text; the reverse of {@link recordText}. */
+export function recordFromText(text: string): EventRecord {
+  return JSON.parse(text) as EventRecord
+}
+
+/** An event of a ledger as JSON text, with the payload byte for byte. */
+export function recordText(event: EventRecord): string {
+  return JSON.stringify(event)
+}
+
+function parse(bytes: Uint8Array): Record<string, unknown> {
+  let json: unknown
+  try {
+    json = JSON.parse(utf8.decode(bytes))
+  } catch (error) {
+    throw new QuadrilleError('EVENT_UNDECODABLE', { reason: (error as Error).message }, error)
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) fail('it is not a JSON object')
+  return json as Record<string, unknown>
+}
+
+function text(json: Record<string, unknown>, name: string): string | null {
+  const value = json[name]
+  if (value === undefined || value === null) return null
+  if (typeof value !== 'string' || value === '') fail(`${name} is not a non-empty string`)
+  return value as string
+}
+
+function whole(json: Record<string, unknown>, name: string): number | null {
+  const value = json[name]
+  if (value === undefined || value === null) return null
+  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
+  if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < 0) fail(`${name} is not a whole number`)
+  return number as number
+}
+
+function fail(reason: string): never {
+  throw new QuadrilleError('EVENT_UNDECODABLE', { reason })
+}

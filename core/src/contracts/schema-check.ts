@@ -1,0 +1,111 @@
+/** Validation through Standard Schema, with errors that say where and what. */
+import { QuadrilleError, isQuadrilleError } from '../base/errors.ts'
+import type { Issue } from '../base/error-catalogue.ts'
+import type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
+
+/** Which schema of which contract is meant, for the error. */
+export interface SchemaPlace {
+  readonly type: string
+  readonly version: number
+  readonly schema: StandardSchema
+}
+
+const previewCharsMax = 200
+
+/** A value as short text for an error message. */
+export function preview(value: unknown): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch {
+    text = undefined
+  }
+  text ??= String(value)
+  return text.length > previewCharsMax ? `${text.slice(0, previewCharsMax)}…` : text
+}
+
+/**
+ * Validates and returns what the schema makes of the value.
+ *
+ * @throws QuadrilleError `EVENT_INVALID` with path and value, also when a refinement or transformation of the schema
+ *   throws; `CONTRACT_INVALID` when the schema validates asynchronously: reading an event must not depend on anything
+ *   but the event.
+ */
+export function checkValue(place: SchemaPlace, value: unknown): unknown {
+  let result: StandardResult<unknown> | Promise<StandardResult<unknown>>
+  try {
+    result = place.schema['~standard'].validate(value)
+  } catch (error) {
+    const message = `the schema threw ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`
+    throw invalid(place, { issues: [{ path: '', message }], value, cause: error })
+  }
+  if (!('issues' in result) || result.issues === undefined) {
+    if ('value' in result) return result.value
+    // Zod begins again asynchronously when a check throws, so both look the same from here.
+    Promise.resolve(result).catch(() => {})
+    const problem =
+      `the schema of v${place.version} validates asynchronously, or one of its checks threw; ` +
+      'the schema of an event must be synchronous'
+    throw new QuadrilleError('CONTRACT_INVALID', { type: place.type, problem })
+  }
+  const found = Array.from(result.issues)
+  throw invalid(place, { issues: found.map(issueOf), value: found.length === 1 ? valueAt(value, found[0]!) : value })
+}
+
+interface Finding {
+  readonly issues: readonly Issue[]
+  readonly value: unknown
+  readonly cause?: unknown
+}
+
+/** The error that says where a value does not match which schema. */
+export function invalid(
+  place: Pick<SchemaPlace, 'type' | 'version'>,
+  finding: Finding,
+): QuadrilleError<'EVENT_INVALID'> {
+  const { type, version } = place
+  return new QuadrilleError(
+    'EVENT_INVALID',
+    { type, version, issues: finding.issues, value: preview(finding.value) },
+    finding.cause,
+  )
+}
+
+const pathOf = (issue: StandardIssue): PropertyKey[] =>
+  (issue.path ?? []).map((part) => (typeof part === 'object' ? part.key : part))
+
+function issueOf(issue: StandardIssue): Issue {
+  return { path: pathOf(issue).map(String).join('.'), message: issue.message }
+}
+
+function valueAt(value: unknown, issue: StandardIssue): unknown {
+  let at = value
+  for (const part of pathOf(issue)) {
+    if (typeof at !== 'object' || at === null) return at
+    at = (at as Record<PropertyKey, unknown>)[part]
+  }
+  return at
+}
+
+/**
+ * The JSON Schema (2020-12) of what the schema accepts.
+ *
+ * @throws QuadrilleError `JSON_SCHEMA_UNAVAILABLE` when the library has none, or can not express this schema.
+ */
+export function jsonSchemaOf(place: SchemaPlace): Record<string, unknown> {
+  const { vendor, jsonSchema } = place.schema['~standard']
+  const fail = (message: string, cause?: unknown): never => {
+    throw new QuadrilleError(
+      'JSON_SCHEMA_UNAVAILABLE',
+      { type: place.type, version: place.version, vendor, message },
+      cause,
+    )
+  }
+  if (!jsonSchema) return fail('it does not offer the Standard JSON Schema interface')
+  try {
+    return jsonSchema.input({ target: 'draft-2020-12' })
+  } catch (error) {
+    if (isQuadrilleError(error)) throw error
+    return fail(error instanceof Error ? error.message : String(error), error)
+  }
+}

@@ -1,0 +1,84 @@
+/** Declarations as plain JSON data: what the checker, the simulator, the drawings and `explain` read. */
+import { durationMs } from '../base/index.ts'
+import type { AnyPattern, Pattern } from '../contracts/index.ts'
+import { effectivePolicy, type EffectivePolicy, type PolicyLevels } from './policy.ts'
+import type { Reaction } from './reaction.ts'
+
+/** A trigger as data. */
+export interface TriggerDescription {
+  readonly type: string
+  /** The field that orders and correlates the events of the type. */
+  readonly key: string
+  readonly pattern: Pattern | null
+}
+
+/** A reaction as data. Durations are milliseconds. */
+export interface ReactionDescription {
+  readonly service: string
+  readonly name: string
+  readonly kind: 'on' | 'all' | 'deadline'
+  readonly triggers: readonly TriggerDescription[]
+  /** Event types it may emit, its undo left out. */
+  readonly emits: readonly string[]
+  /** True when it talks to the outside. */
+  readonly calls: boolean
+  readonly filtered: boolean
+  readonly undo: {
+    readonly on: readonly TriggerDescription[]
+    readonly emits: readonly string[]
+    readonly calls: boolean
+  } | null
+  readonly unless: readonly TriggerDescription[]
+  readonly withinMs: number | null
+  readonly batch: { readonly size: number; readonly withinMs: number } | null
+  readonly coalesceMs: number | null
+  readonly from: 'beginning' | 'now' | null
+  readonly replay: boolean
+  readonly policy: EffectivePolicy
+  /** `file:line` of the declaration. */
+  readonly place: string
+}
+
+/** A service as data. */
+export interface ServiceDescription {
+  readonly name: string
+  readonly db: string | null
+  readonly reactions: readonly ReactionDescription[]
+}
+
+const describeTrigger = (trigger: AnyPattern): TriggerDescription => ({
+  type: trigger.type,
+  key: trigger.contract.key,
+  pattern: trigger.pattern ?? null,
+})
+
+/** The reaction as data, with the policy that is in force under these levels. */
+export function describeReaction(reaction: Reaction, levels: Omit<PolicyLevels, 'reaction'>): ReactionDescription {
+  const on = reaction.kind === 'on' ? reaction : undefined
+  const triggers =
+    reaction.kind === 'on' ? [reaction.trigger] : reaction.kind === 'all' ? reaction.triggers : [reaction.start]
+  return {
+    service: reaction.service,
+    name: reaction.name,
+    kind: reaction.kind,
+    triggers: triggers.map(describeTrigger),
+    emits: reaction.emits.map((contract) => contract.type),
+    calls: on?.call !== undefined,
+    filtered: on?.filter !== undefined,
+    undo: on?.undo
+      ? {
+          on: on.undo.on.map(describeTrigger),
+          emits: on.undo.emits.map((contract) => contract.type),
+          calls: on.undo.call !== undefined,
+        }
+      : null,
+    unless: reaction.kind === 'deadline' ? reaction.unless.map(describeTrigger) : [],
+    withinMs: reaction.kind === 'on' ? null : (reaction.withinMs ?? null),
+    batch: on?.batch ? { size: on.batch.size, withinMs: durationMs(on.batch.within ?? 0, 'batch.within') } : null,
+    coalesceMs: on?.coalesce ? durationMs(on.coalesce.within, 'coalesce.within') : null,
+    from: reaction.from ?? null,
+    replay: reaction.replay ?? false,
+    policy: effectivePolicy({ ...levels, reaction: reaction.policy }, `${reaction.service}/${reaction.name}`),
+    place: reaction.place,
+  }
+}

@@ -2,3 +2,4 @@
 export * from './base/index.ts'
 export * from './contracts/index.ts'
 export * from './service/index.ts'
+export type * from './ledger/index.ts'

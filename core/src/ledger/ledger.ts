@@ -1,0 +1,235 @@
+/**
+ * The narrow waist: what a database must offer for Quadrille to run on it.
+ *
+ * A ledger is three things in one database, so that one transaction covers them: a **log** of events, **records**
+ * (small rows of the runtime's own: parked events, joins, fences, timers, dead letters, ...), and **leases** over the
+ * virtual partitions, each with a checkpoint. All mechanisms of the runtime are written once above this interface.
+ * `docs/writing-a-ledger.md` is the guide; the conformance cases in ./conformance are the contract in full.
+ */
+import type { Env, TxHandle } from '../base/index.ts'
+import type { EventRecord, NewEvent } from '../contracts/index.ts'
+
+/** Names one record. */
+export interface RecordKey {
+  /** Whose it is: a reader (mostly a service name). */
+  readonly scope: string
+  /** What it is: `work`, `dead`, `join`, `fence`, `timer`, ... */
+  readonly kind: string
+  readonly id: string
+}
+
+/** A small row of the runtime's own. The ledger stores it and never looks into `body`. */
+export interface LedgerRecord extends RecordKey {
+  /** The virtual partition it belongs to, or -1. */
+  readonly partition: number
+  /** Groups records that must go one after the other, by `seq`; null for none. */
+  readonly lane: string | null
+  /** The order within a lane. */
+  readonly seq: number
+  /** When it wants attention, milliseconds since 1970; null for not by itself. */
+  readonly due: number | null
+  /** When it may be forgotten; null for never. */
+  readonly expires: number | null
+  /** JSON text. */
+  readonly body: string
+}
+
+/** Which records: always of one scope and kind, sorted by `order` (ties by `id`), at most `limit`. */
+export interface RecordQuery {
+  readonly scope: string
+  readonly kind: string
+  /** `id` (default), `due` (only records that have one), or `seq` (only with `lane`). */
+  readonly order?: 'id' | 'due' | 'seq'
+  readonly lane?: string
+  /** Only records due at or before this time. */
+  readonly dueBefore?: number
+  readonly partitions?: readonly number[]
+  /** Only ids greater than this one; for paging with order `id`. */
+  readonly afterId?: string
+  readonly limit: number
+}
+
+/** Partitions that a process holds, as proof inside a transaction. */
+export interface Claim {
+  readonly reader: string
+  readonly owner: string
+  /** Partition to the epoch under which it was leased. */
+  readonly epochs: ReadonlyMap<number, number>
+  /** The `basis` of the page that is being handled, if it has one. */
+  readonly basis?: number | undefined
+  /** Where the checkpoints of these partitions go; one that is further already stays. Undefined to leave them. */
+  readonly position?: number
+}
+
+/** One transaction. Nothing of it is visible to anyone before it commits, and everything afterwards. */
+export interface LedgerTx {
+  readonly handle: TxHandle
+  /**
+   * Proves that the partitions are still held and, with `position`, advances their checkpoints.
+   *
+   * @throws QuadrilleError `LEASE_LOST` when another process has taken one of them, `LEDGER_PAGE_VOID` when the commit
+   *   that the claim's `basis` stands for has failed; the transaction must roll back.
+   */
+  hold(claim: Claim): Promise<void>
+  /**
+   * Appends events in the given order.
+   *
+   * @returns for each its position, or null when its id is already known (also when the earlier one has been trimmed
+   *   but is remembered): a duplicate is dropped without an error.
+   */
+  append(events: readonly NewEvent[]): Promise<readonly (number | null)[]>
+  /** The records with these keys, in their order; undefined where there is none. */
+  load(keys: readonly RecordKey[]): Promise<readonly (LedgerRecord | undefined)[]>
+  /** Records by query, including what this transaction has saved. */
+  query(query: RecordQuery): Promise<readonly LedgerRecord[]>
+  /** Which of these lanes have records of the kind, including what this transaction has saved. */
+  lanes(query: {
+    readonly scope: string
+    readonly kind: string
+    readonly lanes: readonly string[]
+  }): Promise<ReadonlySet<string>>
+  /** Puts records (replacing those with the same key), then removes. */
+  save(puts: readonly LedgerRecord[], removes?: readonly RecordKey[]): Promise<void>
+}
+
+/** Which part of the log to read. */
+export interface ReadQuery {
+  readonly after: number
+  readonly limit: number
+  readonly types?: readonly string[]
+  readonly ahead?: boolean
+}
+
+/** A page of the log. */
+export interface ReadPage {
+  readonly events: readonly EventRecord[]
+  /** Everything up to here has been looked at: where the checkpoint may go after the page is done. */
+  readonly upTo: number
+  /** True when nothing readable was left behind `upTo` at the time of reading. */
+  readonly end: boolean
+  /**
+   * Set when the page holds events whose commit is still under way, which a read with `ahead` may give: a transaction
+   * that comes next joins that commit, or finds it done. `hold` with this number proves that.
+   */
+  readonly basis?: number
+}
+
+/** Asks for, renews and gives back leases of one reader. */
+export interface LeaseRequest {
+  readonly reader: string
+  /** Names the process; unique in the world. */
+  readonly owner: string
+  /** For how long from now, by the ledger's clock. */
+  readonly leaseMs: number
+  /** Partitions that the owner gives back, its work on them being done. `all` also ends its membership. */
+  readonly release?: readonly number[] | 'all'
+  /** With `release: 'all'`: partitions that are not given back yet, but renewed, because work on them is under way. */
+  readonly keep?: readonly number[]
+  /** Where partitions of a reader that is new in this ledger start. Default 0. */
+  readonly start?: number
+}
+
+/** A leased partition. */
+export interface Lease {
+  readonly partition: number
+  /** Grows with every change of the owner. */
+  readonly epoch: number
+  /** The checkpoint: events up to here are done or recorded as work. */
+  readonly position: number
+}
+
+/** What the owner holds now. */
+export interface LeaseGrant {
+  readonly leases: readonly Lease[]
+  /** How many partitions would be a fair share; the owner gives back what it holds beyond, when it is done with it. */
+  readonly fairShare: number
+}
+
+/** Which events to find: by ids, or by conversation, or by key (optionally only some types). Sorted by position. */
+export interface FindQuery {
+  readonly ids?: readonly string[]
+  readonly correlationId?: string
+  readonly key?: string
+  readonly types?: readonly string[]
+  readonly limit: number
+}
+
+/** What to forget: see {@link Ledger.trim}. */
+export interface TrimRequest {
+  /** Events up to this position and older than `eventsBefore` are removed; their ids stay remembered. */
+  readonly upTo: number
+  readonly eventsBefore: number
+  /** Ids that were trimmed before this time are forgotten; a duplicate that comes later than that is a new event. */
+  readonly idsBefore: number
+  /** Records whose `expires` is before this are removed. */
+  readonly recordsBefore: number
+  /** At most so many rows of each kind in this call. */
+  readonly limit: number
+}
+
+/** Facts for `health()`. */
+export interface LedgerHealth {
+  readonly ok: boolean
+  /** The newest position that can be read. */
+  readonly head: number
+  /** Plain sentences on what is wrong or will be. */
+  readonly problems: readonly string[]
+  /** Numbers of the adapter's own, such as `walBytes`. */
+  readonly facts: Readonly<Record<string, number | string>>
+}
+
+/** A database that Quadrille runs on. Every method may throw `LEDGER_CLOSED`; reads never see uncommitted data. */
+export interface Ledger {
+  /** For messages and logs: `sqlite orders.db`. */
+  readonly name: string
+  /** How many batch transactions of one process are worth having at once; 1 where there is a single writer. */
+  readonly parallel: number
+  /**
+   * Connects, and creates or migrates the tables.
+   *
+   * @throws QuadrilleError `LEDGER_UNREACHABLE` when it can not be connected to; `LEDGER_INCOMPATIBLE` when a newer version has made the tables, or they are not ours.
+   */
+  open(env: Env): Promise<void>
+  /** Ends the connections. Waits for the open transaction. Idempotent. */
+  close(): Promise<void>
+  /**
+   * Runs `work` in a transaction and resolves after its commit is durable. When `work` throws, everything is rolled
+   * back and its error is thrown on. Concurrent calls may share one commit, but never each other's failure.
+   *
+   * @throws QuadrilleError `LEDGER_BUSY` or `LEDGER_CONFLICT` (retryable): nothing was committed; `work` may be run again.
+   */
+  transact<T>(work: (tx: LedgerTx) => Promise<T>): Promise<T>
+  /**
+   * True when an error that a handler met in its own statements means that its transaction collided with another one:
+   * the batch is then run again, which counts as no attempt.
+   */
+  isConflict(error: unknown): boolean
+  /**
+   * Reads the log behind a position, in commit-safe order: no event with a position up to `upTo` can appear later.
+   *
+   * @param query - `types` leaves out all others (they count as looked at); undefined for all. With `ahead` the page may
+   *   hold events whose commit is under way in this process: see {@link ReadPage.basis}. A ledger may ignore it.
+   */
+  read(query: ReadQuery): Promise<ReadPage>
+  /** Finds events by id, conversation or key. */
+  find(query: FindQuery): Promise<readonly EventRecord[]>
+  /** Records, outside any transaction. */
+  query(query: RecordQuery): Promise<readonly LedgerRecord[]>
+  /** How many records there are. */
+  count(query: {
+    readonly scope: string
+    readonly kind: string
+    readonly partitions?: readonly number[]
+  }): Promise<number>
+  /** Asks for, renews, gives back. Judged by the ledger's own clock. Creates the partitions of a new reader. */
+  lease(request: LeaseRequest): Promise<LeaseGrant>
+  /** The checkpoint of each partition of a reader, by partition; empty for a reader that never was. */
+  positions(reader: string): Promise<readonly number[]>
+  /** All readers that have checkpoints. */
+  readers(): Promise<readonly string[]>
+  /** Calls `wake` soon after events were appended by anyone. Hints only: a reader must also look by itself now and then. */
+  onAppend(wake: () => void): () => void
+  /** Forgets, in one short transaction. Returns how many rows went, so that the caller can come back while there are more. */
+  trim(request: TrimRequest): Promise<number>
+  health(): Promise<LedgerHealth>
+}

@@ -1,0 +1,272 @@
+/**
+ * Runs a batch: many tasks in one transaction. When the handler of one fails, the whole is rolled back and run again
+ * with that failure known, so that its parking commits together with the effects of the others. A batch in which more
+ * than two have failed is run task by task, so that many failures do not cost the square of their number.
+ *
+ *     try all --commit--> done
+ *             --a handler fails--> decide about it --> try all again (it is parked this time)
+ *             --collision--> wait, try again, by halves; counts as no attempt
+ *             --lease lost--> nothing of it is done here
+ */
+import { isQuadrilleError, sleep } from '../base/index.ts'
+import type { EventRecord } from '../contracts/index.ts'
+import type { Claim, RecordKey } from '../ledger/index.ts'
+import { BatchTx } from './batch-tx.ts'
+import { collect, collectsMs, coalesce, runTogether } from './collect-step.ts'
+import { consumeTimer, runDeadline, runStart, runUnless, timerId } from './deadline-step.ts'
+import { failTask, mayHelp, type Failure } from './failure-step.ts'
+import { TaskFailure } from './handle.ts'
+import { joinId, joinKind, runLate, runPart } from './join-step.ts'
+import { fenceKeyOf, fenceKind, runAction, runUndo, type PendingCall } from './on-step.ts'
+import { asTransaction } from './nesting.ts'
+import type { ReaderContext } from './reader-context.ts'
+import { whenThere, type Soon } from './soon.ts'
+import { laneOf, type Task } from './work.ts'
+
+/** A call to make after the commit. */
+export interface WantedCall {
+  readonly task: Task
+  readonly calls: readonly PendingCall[]
+}
+
+/** What a batch has led to. */
+export interface BatchResult {
+  readonly appended: readonly EventRecord[]
+  readonly calls: readonly WantedCall[]
+  /** How long its transactions were held open by its own steps, the longest of them. */
+  readonly heldMs: number
+}
+
+/** How long to wait after a collision, at most. */
+const collisionPauseMs = 20
+/** A handler that collides more often does so with its own transaction, over a connection of its own. */
+const collisionsMax = 50
+const failuresTogetherMax = 2
+
+/** Runs tasks in as few transactions as possible. The claim is proved, and its checkpoint advanced, in the last of them. */
+export class BatchRun {
+  readonly #context: ReaderContext
+  readonly #failures: Map<Task, Failure>
+  /** Tasks whose handler has failed in a try that was rolled back. */
+  readonly #tried = new Set<Task>()
+  /** Tasks of `batch` reactions that are run alone, because their batch has failed. */
+  readonly #alone = new Set<Task>()
+  readonly #appended: EventRecord[] = []
+  readonly #calls: WantedCall[] = []
+  #heldMs = 0
+  #collisions = 0
+
+  constructor(context: ReaderContext, failures: Map<Task, Failure>) {
+    this.#context = context
+    this.#failures = failures
+  }
+
+  /** @throws QuadrilleError `LEASE_LOST`, or what the ledger throws when it is out of order: nothing more was committed. */
+  async run(tasks: readonly Task[], claim: Claim): Promise<BatchResult> {
+    let parts: readonly Unit[][] = [units(tasks)]
+    let failed = 0
+    while (parts.length > 0) {
+      const [part, ...rest] = parts as [Unit[], ...Unit[][]]
+      const position = rest.length === 0 ? claim.position : part[part.length - 1]!.position
+      const outcome = await this.#attempt(
+        part.flatMap((unit) => unit.tasks),
+        { ...claim, position },
+      )
+      if (outcome === 'committed') parts = rest
+      else if (outcome === 'failed' && ++failed > failuresTogetherMax) parts = parts.flat().map((unit) => [unit])
+      else if (outcome === 'collided' && part.length > 1) {
+        const half = part.length >> 1
+        parts = [part.slice(0, half), part.slice(half), ...rest]
+      }
+    }
+    return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs }
+  }
+
+  async #attempt(tasks: readonly Task[], claim: Claim): Promise<'committed' | 'failed' | 'collided'> {
+    const { ledger, settings, plan } = this.#context
+    let batch: BatchTx | undefined
+    try {
+      const calls: WantedCall[] = []
+      const appended = await ledger.transact(async (tx) => {
+        const startedAt = settings.env.elapsed()
+        calls.length = 0
+        await tx.hold(claim)
+        batch = new BatchTx(this.#context, tx, settings.env.now())
+        await asTransaction(`a handler of ${plan.service.name}`, () => this.#steps(batch!, tasks, calls))
+        const events = await batch.flush()
+        this.#heldMs = Math.max(this.#heldMs, settings.env.elapsed() - startedAt)
+        return events
+      })
+      batch!.committed()
+      for (const event of appended) this.#appended.push(event)
+      this.#calls.push(...calls)
+      return 'committed'
+    } catch (error) {
+      if (this.#isCollision(error)) {
+        await sleep(settings.env, settings.env.random() * collisionPauseMs)
+        return 'collided'
+      }
+      if (!(error instanceof TaskFailure)) throw error
+      this.#decide(error)
+      return 'failed'
+    }
+  }
+
+  #isCollision(error: unknown): boolean {
+    const { ledger } = this.#context
+    if (error instanceof TaskFailure) return ledger.isConflict(error.error) && ++this.#collisions <= collisionsMax
+    return isQuadrilleError(error, 'LEDGER_CONFLICT') || ledger.isConflict(error)
+  }
+
+  #decide(failure: TaskFailure): void {
+    if (failure.tasks.length > 1) return failure.tasks.forEach((task) => this.#alone.add(task))
+    const [task] = failure.tasks as [Task]
+    this.#tried.add(task)
+    this.#failures.set(task, decideFailure(this.#context, task, failure.error))
+  }
+
+  async #steps(batch: BatchTx, tasks: readonly Task[], calls: WantedCall[]): Promise<void> {
+    await prefetch(batch, tasks)
+    const together = new Map<Task['state'], Task[]>()
+    for (const task of tasks) {
+      const failure = this.#failures.get(task)
+      const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
+      // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn.
+      if (isBlocked && (!failure || this.#tried.has(task))) this.#queue(batch, task)
+      else if (failure) await this.#fail(batch, task, failure)
+      else {
+        const step = this.#step(batch, task, { calls, together })
+        if (step instanceof Promise) await step
+      }
+    }
+    for (const [, group] of together) await runTogether(batch, group)
+  }
+
+  async #fail(batch: BatchTx, task: Task, failure: Failure): Promise<void> {
+    if (task.collected) this.#taken(batch, task)
+    await failTask(batch, task, failure)
+  }
+
+  #queue(batch: BatchTx, task: Task): void {
+    if (task.collected) this.#taken(batch, task)
+    consumeTimer(batch, task)
+    batch.park(task, null)
+  }
+
+  #taken(batch: BatchTx, task: Task): void {
+    batch.remove(task.collected!)
+    if (task.collected!.kind === task.state.kinds.batch) batch.after(() => (task.state.collected -= 1))
+  }
+
+  #step(batch: BatchTx, task: Task, out: { calls: WantedCall[]; together: Map<Task['state'], Task[]> }): Soon<void> {
+    const { reaction } = task.state
+    if (task.role === 'part') return runPart(batch, task)
+    if (task.role === 'late') return runLate(batch, task)
+    if (task.role === 'start') return runStart(batch, task)
+    if (task.role === 'unless') return runUnless(batch, task)
+    if (task.role === 'deadline') return runDeadline(batch, task)
+    if (reaction.kind !== 'on') return
+    if (isCollecting(task)) return reaction.coalesce ? coalesce(batch, task) : collect(batch, task)
+    if (task.role === 'trigger' && task.result === undefined && this.#heldBack(batch, task)) return
+    if (task.collected) this.#taken(batch, task)
+    if (task.role === 'trigger' && reaction.batch) return this.#group(batch, task, out.together)
+    return whenThere(task.role === 'undo' ? runUndo(batch, task) : runAction(batch, task), (wanted) => {
+      if (wanted) out.calls.push({ task: this.#parkForCall(batch, task), calls: wanted.calls })
+    })
+  }
+
+  async #group(batch: BatchTx, task: Task, together: Map<Task['state'], Task[]>): Promise<void> {
+    const group = together.get(task.state) ?? []
+    if (this.#alone.has(task)) return runTogether(batch, [task])
+    group.push(task)
+    together.set(task.state, group)
+    if (group.length < (task.state.reaction.kind === 'on' ? task.state.reaction.batch!.size : 1)) return
+    together.delete(task.state)
+    await runTogether(batch, group)
+  }
+
+  /** Breaker and rate limit: true when the task has to wait. */
+  #heldBack(batch: BatchTx, task: Task): boolean {
+    const { breaker, rate } = task.state
+    const state = breaker?.state(batch.nowMs) ?? 'closed'
+    const isOpen = state === 'open' || (state === 'probing' && !batch.takeProbe(task.state))
+    const at = isOpen ? Math.max(breaker!.until, batch.nowMs) : (rate?.take(batch.nowMs) ?? 0)
+    if (!isOpen && at <= batch.nowMs) return false
+    if (task.collected) this.#taken(batch, task)
+    batch.postpone(task, at)
+    return true
+  }
+
+  /** The intent is committed before the call is made, so that a crash leaves a trace of what may have happened. */
+  #parkForCall(batch: BatchTx, task: Task): Task {
+    if (task.called && task.record?.due !== null && task.record) return task
+    const intended = { ...task, called: true }
+    return { ...intended, record: batch.park(intended, batch.nowMs) }
+  }
+}
+
+/** Tasks that must commit together, and how far the checkpoint may go when they have. */
+interface Unit {
+  readonly tasks: Task[]
+  readonly position: number | undefined
+}
+
+/**
+ * Cuts tasks where a commit may come between them. What comes from a record is guarded by that record; but all that
+ * comes straight from one event of the log must commit together with the checkpoint's step over that event.
+ */
+function units(tasks: readonly Task[]): Unit[] {
+  const list: Unit[] = []
+  for (const task of tasks) {
+    const position = fromLog(task) ? task.event.position : undefined
+    const last = list[list.length - 1]
+    if (last && position !== undefined && last.position === position) last.tasks.push(task)
+    else list.push({ tasks: [task], position })
+  }
+  return list.length > 0 ? list : [{ tasks: [], position: undefined }]
+}
+
+/** True for an event of the log that its reaction does not handle at once. */
+function isCollecting({ role, state, record, collected }: Task): boolean {
+  const { reaction } = state
+  if (role !== 'trigger' || record !== null || collected || reaction.kind !== 'on') return false
+  return reaction.coalesce !== undefined || (reaction.batch !== undefined && collectsMs(reaction) > 0)
+}
+
+const fromLog = (task: Task): boolean =>
+  task.record === null && !task.collected && task.role !== 'late' && task.role !== 'deadline'
+
+/** Decides once about a failure: what the breaker says, and how long to wait. */
+export function decideFailure(context: ReaderContext, task: Task, error: unknown): Failure {
+  const { env } = context.settings
+  const { breaker } = task.state
+  const jitter = env.random()
+  if (!breaker || task.role !== 'trigger') return { error, pausedUntil: null, jitter }
+  if (!mayHelp(task, error)) return { error, pausedUntil: null, jitter }
+  const probing = breaker.state(env.now()) === 'probing'
+  const opened = breaker.failed(env.now())
+  if (opened) {
+    const facts = { service: task.state.service.name, reaction: task.state.reaction.name }
+    context.tell.tell('breaker', { ...facts, state: 'open', until: breaker.until })
+  }
+  // Behind the others, so that the next probe is another event: this one may be what is wrong.
+  return { error, pausedUntil: probing ? breaker.until + 1 : null, jitter }
+}
+
+async function prefetch(batch: BatchTx, tasks: readonly Task[]): Promise<void> {
+  const { reader } = batch.context.plan
+  const keys = new Map<string, RecordKey>()
+  const lanes = new Map<string, Set<string>>()
+  for (const task of tasks) {
+    const { state } = task
+    const kind = state.reaction.kind
+    const id = kind === 'on' ? fenceKeyOf(task) : kind === 'all' ? joinId(task) : timerId(task)
+    const recordKind = kind === 'on' ? fenceKind : kind === 'all' ? joinKind : state.kinds.timer
+    if (id !== null) keys.set(`${recordKind}|${id}`, { scope: reader, kind: recordKind, id })
+    if (task.record === null && state.waiting > 0) {
+      const names = lanes.get(state.kinds.work) ?? new Set()
+      lanes.set(state.kinds.work, names.add(laneOf(state.reaction.name, task.event.key)))
+    }
+  }
+  await batch.prefetch([...keys.values()], new Map([...lanes].map(([kind, names]) => [kind, [...names]])))
+}

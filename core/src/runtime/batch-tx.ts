@@ -1,0 +1,265 @@
+/**
+ * One batch transaction as the steps see it: what they read is loaded once, what they write is collected and saved
+ * together at the end, and what must only happen after the commit is kept for then.
+ */
+import { invariant } from '../base/index.ts'
+import { partitionOf, type EventRecord, type NewEvent } from '../contracts/index.ts'
+import type { LedgerRecord, LedgerTx, RecordKey } from '../ledger/index.ts'
+import type { FlowNote } from './flow.ts'
+import type { Handling } from './hooks.ts'
+import type { ReactionState } from './plan.ts'
+import type { ReaderContext } from './reader-context.ts'
+import { whenThere, type Soon } from './soon.ts'
+import { laneOf, workRecord, type Task, type WorkBody } from './work.ts'
+
+/** Where notes of all services are kept, so that a conversation is found with one query. */
+export const noteScope = '~notes'
+
+const nameOf = (key: Pick<RecordKey, 'kind' | 'id'>): string => `${key.kind}|${key.id}`
+
+/** A record whose body is still an object. */
+export type Draft = Omit<LedgerRecord, 'body'> & { readonly content: object }
+
+function written(record: LedgerRecord | Draft): LedgerRecord {
+  if ('body' in record) return record
+  const { content, ...rest } = record
+  return { ...rest, body: JSON.stringify(content) }
+}
+
+/** The transaction of a batch. Made anew for every try. */
+export class BatchTx {
+  readonly context: ReaderContext
+  readonly tx: LedgerTx
+  /** The time of this transaction, for all that is written in it. */
+  readonly nowMs: number
+  readonly #loaded = new Map<string, LedgerRecord | undefined>()
+  readonly #contents = new Map<string, object | undefined>()
+  readonly #puts = new Map<string, LedgerRecord | Draft>()
+  readonly #removes = new Map<string, RecordKey>()
+  readonly #blocked = new Set<string>()
+  readonly #probed = new Set<ReactionState>()
+  readonly #events: NewEvent[] = []
+  #lastEmitted: readonly NewEvent[] = []
+  readonly #after: (() => void)[] = []
+  #db: { readonly opened: unknown } | undefined
+
+  constructor(context: ReaderContext, tx: LedgerTx, nowMs: number) {
+    this.context = context
+    this.tx = tx
+    this.nowMs = nowMs
+  }
+
+  /** The user's handle on the transaction, opened at its first use. */
+  readonly openDb = (): unknown => {
+    this.#db ??= { opened: this.context.plan.service.db?.open(this.tx.handle) }
+    return this.#db.opened
+  }
+
+  /** Loads what the steps of these tasks will ask for, in one go. */
+  async prefetch(keys: readonly RecordKey[], lanes: ReadonlyMap<string, readonly string[]>): Promise<void> {
+    if (keys.length > 0) {
+      const records = await this.tx.load(keys)
+      keys.forEach((key, index) => this.#loaded.set(nameOf(key), records[index]))
+    }
+    for (const [kind, names] of lanes) {
+      for (const lane of await this.tx.lanes({ scope: this.context.plan.reader, kind, lanes: names }))
+        this.#blocked.add(lane)
+    }
+  }
+
+  /** A record of this reader, as this transaction sees it. */
+  record(kind: string, id: string): Soon<LedgerRecord | undefined> {
+    const key = { scope: this.context.plan.reader, kind, id }
+    const name = nameOf(key)
+    if (this.#loaded.has(name)) return this.#loaded.get(name)
+    return this.tx.load([key]).then(([record]) => {
+      this.#loaded.set(name, record)
+      return record
+    })
+  }
+
+  /** The content of a record that is kept with {@link keep}. Not to be changed: keep another one. */
+  kept<Content extends object>(kind: string, id: string): Soon<Content | undefined> {
+    const name = nameOf({ kind, id })
+    if (this.#contents.has(name)) return this.#contents.get(name) as Content | undefined
+    return whenThere(this.record(kind, id), (record) => {
+      const content = record && (JSON.parse(record.body) as Content)
+      this.#contents.set(name, content)
+      return content
+    })
+  }
+
+  /** Keeps a record that may change again in this transaction: it is made text when it is written. */
+  keep(draft: Draft): void {
+    this.#contents.set(nameOf(draft), draft.content)
+    this.#put(draft)
+  }
+
+  put(record: LedgerRecord): void {
+    this.#loaded.set(nameOf(record), record)
+    this.#put(record)
+  }
+
+  #put(record: LedgerRecord | Draft): void {
+    const name = nameOf(record)
+    this.#removes.delete(name)
+    this.#puts.set(name, record)
+    if (record.due !== null) this.#noticeDue(record.kind, record.due)
+  }
+
+  remove(key: RecordKey): void {
+    const name = nameOf(key)
+    this.#puts.delete(name)
+    this.#removes.set(name, key)
+    this.#loaded.set(name, undefined)
+    this.#contents.set(name, undefined)
+  }
+
+  /** True when an earlier event of the lane is still waiting, so that later ones must wait behind it. */
+  isBlocked(task: Task): boolean {
+    return this.#blocked.has(laneOf(task.state.reaction.name, task.event.key))
+  }
+
+  /** Keeps a task as work: due then, or (null) when its turn in the lane comes. */
+  park(task: Task, due: number | null): LedgerRecord {
+    const record = workRecord(this.context.plan.reader, task, due)
+    this.put(record)
+    this.#blocked.add(record.lane!)
+    if (task.record === null) this.after(() => (task.state.waiting += 1))
+    return record
+  }
+
+  /** Takes a task out of the work, if it was there, and lets the next of its lane go. */
+  done(task: Task): Soon<void> {
+    return task.record === null ? undefined : this.#leaveLane(task.record, task.state)
+  }
+
+  async #leaveLane(record: LedgerRecord, state: ReactionState): Promise<void> {
+    this.remove(record)
+    // Near the end of what is known it is counted again: a redrive may have added work.
+    this.after(() => (state.waiting = state.waiting > 1 ? state.waiting - 1 : Infinity))
+    const next = await this.#nextInLane(record)
+    if (!next) this.#blocked.delete(record.lane!)
+    // One that has a time of its own is waiting for a retry, and a dead letter for a redrive; neither for its turn.
+    else if (next.due === null && !isLetter(next)) this.put({ ...next, due: this.nowMs })
+  }
+
+  /** Leaves a task as the work that it is, or makes it work; it is looked at again then. */
+  postpone(task: Task, until: number): void {
+    if (task.record === null) this.park(task, until)
+    else this.#noticeDue(task.record.kind, until)
+  }
+
+  /** While a breaker probes, one task goes through; true for the one. */
+  takeProbe(state: ReactionState): boolean {
+    if (state.calling > 0 || this.#probed.has(state)) return false
+    this.#probed.add(state)
+    return true
+  }
+
+  /** Adds events to append at the end of the transaction. */
+  emit(events: readonly NewEvent[]): void {
+    this.#lastEmitted = events
+    for (const event of events) this.#events.push(event)
+  }
+
+  /** What the handler that ran last has emitted. */
+  get lastEmitted(): readonly NewEvent[] {
+    return this.#lastEmitted
+  }
+
+  /** Runs after the commit, and not at all if there is none. */
+  after(action: () => void): void {
+    this.#after.push(action)
+  }
+
+  /** Keeps something worth telling about a conversation. */
+  note(handling: Handling, kind: FlowNote['kind'], text: string): void {
+    const { settings } = this.context
+    this.put(
+      noteRecord({
+        ...handling,
+        kind,
+        text,
+        at: this.nowMs,
+        id: settings.env.uuid(),
+        expires: this.nowMs + settings.retention.memoryMs,
+      }),
+    )
+  }
+
+  /**
+   * Appends and saves everything that was collected. Returns the events as appended, duplicates left out, if somebody
+   * wants to be told of them.
+   */
+  async flush(): Promise<readonly EventRecord[]> {
+    const appended: EventRecord[] = []
+    const wanted = this.context.tell.wants('appended')
+    if (this.#events.length > 0) {
+      const positions = await this.tx.append(this.#events)
+      invariant(positions.length === this.#events.length, 'append gives a position for every event')
+      if (wanted)
+        this.#events.forEach((event, index) => {
+          const position = positions[index]!
+          if (position !== null) appended.push({ ...event, position })
+        })
+    }
+    if (this.#puts.size > 0 || this.#removes.size > 0)
+      await this.tx.save([...this.#puts.values()].map(written), [...this.#removes.values()])
+    return appended
+  }
+
+  /** To be called once, after the commit. */
+  committed(): void {
+    for (const action of this.#after) action()
+  }
+
+  async #nextInLane(record: LedgerRecord): Promise<LedgerRecord | undefined> {
+    const { scope, kind, lane } = record
+    const limit = this.#removes.size + this.#puts.size + 1
+    const stored = await this.tx.query({ scope, kind, order: 'seq', lane: lane!, limit })
+    const changed = [...this.#puts.values()].filter((put) => put.kind === kind && put.lane === lane).map(written)
+    const unchanged = stored.filter((other) => !this.#removes.has(nameOf(other)) && !this.#puts.has(nameOf(other)))
+    return [...changed, ...unchanged].reduce<LedgerRecord | undefined>(earlier, undefined)
+  }
+
+  #noticeDue(kind: string, due: number): void {
+    const state = this.context.plan.states.find(
+      (candidate) => kind.endsWith(candidate.reaction.name) && hasKind(candidate, kind),
+    )
+    if (state) this.after(() => state.nextDue.set(kind, Math.min(due, state.nextDue.get(kind) ?? Infinity)))
+  }
+}
+
+const isLetter = (work: LedgerRecord): boolean => (JSON.parse(work.body) as WorkBody).letter !== undefined
+
+const earlier = (one: LedgerRecord | undefined, other: LedgerRecord): LedgerRecord =>
+  one && (one.seq < other.seq || (one.seq === other.seq && one.id < other.id)) ? one : other
+
+const hasKind = ({ kinds }: ReactionState, kind: string): boolean =>
+  kinds.work === kind || kinds.timer === kind || kinds.batch === kind || kinds.coalesce === kind
+
+/** A note as record. */
+export function noteRecord(
+  note: Pick<Handling, 'service' | 'reaction' | 'event'> & {
+    readonly kind: FlowNote['kind']
+    readonly text: string
+    readonly at: number
+    readonly id: string
+    readonly expires: number
+  },
+): LedgerRecord {
+  const { service, reaction, event, kind, text, at, id, expires } = note
+  const body = JSON.stringify({ at, kind, service, reaction, eventId: event.id, text })
+  return {
+    scope: noteScope,
+    kind: 'note',
+    id,
+    partition: partitionOf(event.key),
+    lane: event.correlationId,
+    seq: at,
+    due: null,
+    expires,
+    body,
+  }
+}

@@ -1,0 +1,67 @@
+/** Reactions that do not take events one by one: `batch` collects several, `coalesce` keeps the latest of each key. */
+import { durationMs } from '../base/index.ts'
+import { partitionOf } from '../contracts/index.ts'
+import type { OnReaction } from '../service/index.ts'
+import type { BatchTx } from './batch-tx.ts'
+import { eventView, type TaskContext } from './handler-context.ts'
+import { handle, handlingOf } from './handle.ts'
+import { workId, type Task } from './work.ts'
+
+const reactionOf = (task: Task): OnReaction => task.state.reaction as OnReaction
+
+/** True when events of the reaction may wait for more before they are handled. */
+export const collectsMs = (reaction: OnReaction): number => durationMs(reaction.batch?.within ?? 0, 'batch.within')
+
+/** Keeps an event until its batch is full or has waited long enough. */
+export function collect(batch: BatchTx, task: Task): void {
+  batch.put({
+    scope: batch.context.plan.reader,
+    kind: task.state.kinds.batch,
+    id: workId(task),
+    partition: partitionOf(task.event.key),
+    lane: `${task.state.reaction.name}|${task.event.key}`,
+    seq: task.event.position,
+    due: batch.nowMs + collectsMs(reactionOf(task)),
+    expires: null,
+    body: JSON.stringify({ event: task.event }),
+  })
+  batch.after(() => {
+    task.state.collected += 1
+    if (task.state.collected >= reactionOf(task).batch!.size) task.state.nextDue.set(task.state.kinds.batch, 0)
+  })
+}
+
+/** Hands several events to the handler at once. */
+export async function runTogether(batch: BatchTx, tasks: readonly Task[]): Promise<void> {
+  const reaction = reactionOf(tasks[0]!)
+  const data = tasks.map((task) => task.data) as never
+  await handle(batch, tasks, {
+    role: 'run',
+    declared: reaction.emits,
+    run: (context) => reaction.run(data, withEvents(context, tasks) as never),
+  })
+  for (const task of tasks) await batch.done(task)
+}
+
+function withEvents(context: TaskContext, tasks: readonly Task[]): TaskContext {
+  return Object.defineProperty(context, 'events', { get: () => tasks.map((task) => eventView(task.event)) })
+}
+
+/** Keeps the latest event of a key; the time at which it is handled is that of the first. */
+export async function coalesce(batch: BatchTx, task: Task): Promise<void> {
+  const kind = task.state.kinds.coalesce
+  const id = task.event.key
+  const kept = await batch.record(kind, id)
+  if (kept) batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'coalesced' }))
+  batch.put({
+    scope: batch.context.plan.reader,
+    kind,
+    id,
+    partition: partitionOf(task.event.key),
+    lane: `${task.state.reaction.name}|${task.event.key}`,
+    seq: task.event.position,
+    due: kept?.due ?? batch.nowMs + durationMs(reactionOf(task).coalesce!.within, 'coalesce.within'),
+    expires: null,
+    body: JSON.stringify({ event: task.event }),
+  })
+}

@@ -1,0 +1,269 @@
+/** Dead letters: listing, redriving and discarding. Works on any process; readers notice what has become due. */
+import { Buffer } from 'node:buffer'
+import { QuadrilleError } from '../base/index.ts'
+import { partitionOf, type NewEvent } from '../contracts/index.ts'
+import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
+import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
+import { noteRecord } from './batch-tx.ts'
+import { deadKind, type DeadBody } from './failure-step.ts'
+import { receiveScope, type Publishing } from './publishing.ts'
+import type { Settings } from './settings.ts'
+import { laneOf, workId, type FailedTry, type WorkBody } from './work.ts'
+
+const pageSize = 200
+const listDefault = 100
+
+interface Found {
+  readonly record: LedgerRecord
+  readonly body: DeadBody
+}
+
+/** What the box works with. */
+export interface DeadLetterContext {
+  readonly ledger: Ledger
+  readonly settings: Settings
+  readonly publishing: Publishing
+  /** Refuses what can not be done now. */
+  readonly check: (operation: string) => void
+  readonly readers: () => readonly string[]
+  readonly redriven: () => void
+}
+
+/** The dead letters of all readers of an app. */
+export class DeadLetterBox implements DeadLetters {
+  readonly #ledger: Ledger
+  readonly #settings: Settings
+  readonly #publishing: Publishing
+  readonly #check: (operation: string) => void
+  readonly #readers: () => readonly string[]
+  readonly #redriven: () => void
+
+  constructor(context: DeadLetterContext) {
+    this.#ledger = context.ledger
+    this.#settings = context.settings
+    this.#publishing = context.publishing
+    this.#check = context.check
+    this.#readers = context.readers
+    this.#redriven = context.redriven
+  }
+
+  async list(filter: DeadLetterFilter & { readonly limit?: number } = {}): Promise<readonly DeadLetter[]> {
+    this.#check('deadLetters.list()')
+    const limit = filter.limit ?? listDefault
+    const found: Found[] = []
+    for (const scope of this.#scopes()) {
+      let taken = 0
+      for await (const each of this.#find(filter, [scope])) if (found.push(each) && ++taken === limit) break
+    }
+    return found
+      .sort((a, b) => a.body.at - b.body.at)
+      .slice(0, limit)
+      .map(letterOf)
+  }
+
+  async show(id: string): Promise<DeadLetter> {
+    this.#check('deadLetters.show()')
+    for await (const found of this.#find({ id })) return letterOf(found)
+    throw new QuadrilleError('DEAD_LETTER_UNKNOWN', { id })
+  }
+
+  async groups(): ReturnType<DeadLetters['groups']> {
+    this.#check('deadLetters.groups()')
+    const groups = new Map<string, { service: string; reaction: string; code: string; count: number }>()
+    for await (const { body } of this.#find({})) {
+      const { service, reaction, code } = body
+      const name = JSON.stringify([service, reaction, code])
+      const group = groups.get(name) ?? { service, reaction, code, count: 0 }
+      groups.set(name, { ...group, count: group.count + 1 })
+    }
+    return [...groups.values()]
+  }
+
+  async redrive(...[filter, options = {}]: Parameters<DeadLetters['redrive']>): ReturnType<DeadLetters['redrive']> {
+    const { rate, dryRun } = options
+    if (rate !== undefined && !(rate > 0))
+      throw new QuadrilleError('OPTION_INVALID', { option: 'rate', value: String(rate), expected: 'a number above 0' })
+    const spacingMs = rate === undefined ? 0 : 1_000 / rate
+    this.#check('a redrive')
+    const startMs = this.#settings.env.now()
+    const all = (await this.#all(filter)).filter(({ body }) => body.event !== null || this.#readable(body))
+    const ids: string[] = []
+    for (const found of all) {
+      const { record, body } = found
+      const due = startMs + Math.floor(ids.length * spacingMs)
+      const event = this.#readable(body)
+      if (
+        dryRun ||
+        (event
+          ? await this.#publishing.receiveAgain(event, record)
+          : await this.#change('a redrive', found, (tx) => this.#redriveOne(tx, found, due)))
+      )
+        ids.push(record.id)
+    }
+    if (!dryRun) this.#redriven()
+    return { matched: ids.length, ids }
+  }
+
+  async discard(filter: DeadLetterFilter, reason: string): ReturnType<DeadLetters['discard']> {
+    this.#check('a discard')
+    const all = await this.#all(filter)
+    if (typeof reason !== 'string' || reason.trim() === '')
+      throw new QuadrilleError('DISCARD_REASON_NEEDED', { matched: all.length })
+    let matched = 0
+    for (const found of all)
+      if (await this.#change('a discard', found, (tx) => this.#discardOne(tx, found, reason))) matched += 1
+    this.#redriven()
+    return { matched }
+  }
+
+  async #all(filter: DeadLetterFilter): Promise<readonly Found[]> {
+    const all: Found[] = []
+    for await (const found of this.#find(filter)) all.push(found)
+    return all
+  }
+
+  /** A letter a transaction: what is killed half-way has moved some and left the others. False when it is gone already. */
+  #change(operation: string, found: Found, act: (tx: LedgerTx) => Promise<void>): Promise<boolean> {
+    return this.#publishing.transaction(operation, async (tx) => {
+      const [still] = await tx.load([found.record])
+      if (still) await act(tx)
+      return still !== undefined
+    })
+  }
+
+  /** The event of a message that could not be read when it came, if it can be read now. */
+  #readable(body: DeadBody): NewEvent | undefined {
+    if (body.bytes === undefined) return undefined
+    try {
+      return this.#publishing.readable(Buffer.from(body.bytes, 'base64'))
+    } catch {
+      return undefined
+    }
+  }
+
+  async #redriveOne(tx: LedgerTx, { record, body }: Found, due: number): Promise<void> {
+    const { role, index, called, result, undone, reaction } = body
+    const event = body.event!
+    const work: WorkBody = {
+      role: role as WorkBody['role'],
+      index,
+      event,
+      failed: 0,
+      tries: [],
+      redrives: body.redrives + 1,
+      called,
+      result,
+      undone,
+    }
+    const put = {
+      scope: record.scope,
+      kind: `work/${reaction}`,
+      id: workId(work),
+      partition: partitionOf(event.key),
+      lane: laneOf(reaction, event.key),
+      seq: event.position,
+      due,
+      expires: null,
+      body: JSON.stringify(work),
+    }
+    await tx.save([put, this.#note(body, 'redriven', `redrive ${work.redrives}`)], [record])
+  }
+
+  async #discardOne(tx: LedgerTx, { record, body }: Found, reason: string): Promise<void> {
+    const { event } = body
+    if (event === null) return tx.save([], [record])
+    const work = {
+      scope: record.scope,
+      kind: `work/${body.reaction}`,
+      id: workId({ event, role: body.role as WorkBody['role'] }),
+    }
+    const lane = laneOf(body.reaction, event.key)
+    const waiting = await tx.query({ scope: work.scope, kind: work.kind, order: 'seq', lane, limit: 2 })
+    const next = body.holds ? waiting.find((each) => each.id !== work.id) : undefined
+    const puts = [this.#note(body, 'discarded', reason)]
+    if (next) puts.push({ ...next, due: this.#settings.env.now() })
+    await tx.save(puts, body.holds ? [record, work] : [record])
+  }
+
+  #note(body: DeadBody, kind: 'redriven' | 'discarded', text: string): LedgerRecord {
+    const { env, retention } = this.#settings
+    const at = env.now()
+    const { service, reaction } = body
+    return noteRecord({
+      service,
+      reaction,
+      event: body.event!,
+      kind,
+      text,
+      at,
+      id: env.uuid(),
+      expires: at + retention.memoryMs,
+    })
+  }
+
+  #scopes(): readonly string[] {
+    return [...new Set([...this.#readers(), receiveScope])]
+  }
+
+  async *#find(filter: DeadLetterFilter, scopes = this.#scopes()): AsyncGenerator<Found> {
+    for (const scope of scopes) {
+      let afterId: string | undefined
+      for (;;) {
+        const page = await this.#ledger.query({
+          scope,
+          kind: deadKind,
+          limit: pageSize,
+          ...(afterId ? { afterId } : {}),
+        })
+        for (const record of page) {
+          const body = JSON.parse(record.body) as DeadBody
+          if (isMatch(filter, record.id, body)) yield { record, body }
+        }
+        if (page.length < pageSize) break
+        afterId = page[page.length - 1]!.id
+      }
+    }
+  }
+}
+
+function isMatch(filter: DeadLetterFilter, id: string, body: DeadBody): boolean {
+  const { service, reaction, code, event } = body
+  const wanted: [string | undefined, string | undefined][] = [
+    [filter.id, id],
+    [filter.service, service],
+    [filter.reaction, reaction],
+    [filter.code, code],
+    [filter.type, event?.type],
+    [filter.key, event?.key],
+  ]
+  return wanted.every(([want, have]) => want === undefined || want === have)
+}
+
+function letterOf({ record, body }: Found): DeadLetter {
+  const { service, reaction, role, code, message, event, tries, at, redrives, holds } = body
+  const bytes = body.bytes === undefined ? Buffer.from(event?.data ?? '') : Buffer.from(body.bytes, 'base64')
+  const attempts = tries.map(attemptOf)
+  const shown = role === 'undo' || role === 'late' || role === 'deadline' || role === 'receive' ? role : 'run'
+  return {
+    id: record.id,
+    service,
+    reaction,
+    role: shown,
+    code,
+    message,
+    event,
+    bytes: new Uint8Array(bytes),
+    attempts,
+    at: new Date(at),
+    redrives,
+    holds,
+  }
+}
+
+const attemptOf = ({ at, name, code, message, stack }: FailedTry): Attempt => ({
+  at: new Date(at),
+  name,
+  code,
+  message,
+  stack,
+})

@@ -1,0 +1,92 @@
+/** From what a handler returned to what is appended: checked, numbered, and put into its conversation. */
+import { Buffer } from 'node:buffer'
+import { QuadrilleError } from '../base/index.ts'
+import { isEmitted, type AnyContract, type Emitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
+import type { Returned } from '../service/index.ts'
+import type { Settings } from './settings.ts'
+
+/** Who emits, and because of what. */
+export interface Emitter {
+  /** For messages: `orders/order.created`, or `publish()`. */
+  readonly where: string
+  readonly source: string
+  readonly reaction: string | null
+  /** The event that was handled; null from outside a reaction. */
+  readonly cause: EventRecord | null
+  /** What may be emitted; null for anything. */
+  readonly declared: readonly AnyContract[] | null
+  readonly correlationId?: string | undefined
+  readonly causationId?: string | undefined
+}
+
+/** More would be a mistake in the handler rather than a step of a conversation. */
+const returnedMax = 1_000
+
+/**
+ * What a handler returned as a list.
+ *
+ * @throws QuadrilleError `EVENT_FOREIGN_VALUE` for what no contract has made.
+ */
+export function emittedList(returned: Returned, where: string): readonly Emitted[] {
+  if (returned === undefined || returned === null) return []
+  const list = Array.isArray(returned) ? (returned as readonly Emitted[]) : [returned as Emitted]
+  for (const value of list) {
+    if (!isEmitted(value)) throw new QuadrilleError('EVENT_FOREIGN_VALUE', { reaction: where, value: shown(value) })
+  }
+  if (list.length > returnedMax)
+    throw new QuadrilleError('EVENT_FOREIGN_VALUE', {
+      reaction: where,
+      value: `${list.length} events at once, the limit is ${returnedMax}`,
+    })
+  return list
+}
+
+const shown = (value: unknown): string =>
+  typeof value === 'object' && value !== null
+    ? `an object with ${Object.keys(value).join(', ')}`
+    : JSON.stringify(value)
+
+/**
+ * Makes the events to append.
+ *
+ * @throws QuadrilleError `EVENT_UNDECLARED` or `EVENT_TOO_LARGE`.
+ */
+export function newEvents(emitted: readonly Emitted[], emitter: Emitter, settings: Settings): readonly NewEvent[] {
+  const { cause } = emitter
+  const trace = settings.traceContext()
+  let correlationId = emitter.correlationId ?? cause?.correlationId
+  return emitted.map((one) => {
+    if (emitter.declared !== null && !emitter.declared.some((contract) => contract.type === one.type)) {
+      const declared = emitter.declared.map((contract) => contract.type)
+      throw new QuadrilleError('EVENT_UNDECLARED', { reaction: emitter.where, type: one.type, declared })
+    }
+    const data = JSON.stringify(one.payload)
+    checkSize(one.type, data, settings.eventBytesMax)
+    const id = one.id ?? settings.env.uuid()
+    correlationId ??= id
+    return {
+      id,
+      type: one.type,
+      version: one.version,
+      source: emitter.source,
+      key: one.key,
+      correlationId,
+      causationId: emitter.causationId ?? cause?.id ?? null,
+      reaction: emitter.reaction,
+      hops: cause === null ? 0 : cause.hops + 1,
+      time: settings.env.now(),
+      traceparent: trace?.traceparent ?? cause?.traceparent ?? null,
+      tracestate: trace === undefined ? (cause?.tracestate ?? null) : (trace.tracestate ?? null),
+      data,
+      extensions: null,
+    }
+  })
+}
+
+/** @throws QuadrilleError `EVENT_TOO_LARGE`. */
+export function checkSize(type: string, data: string, limitBytes: number): void {
+  // A UTF-16 unit is at most 3 bytes of UTF-8, so most events need not be counted.
+  if (data.length * 3 <= limitBytes) return
+  const sizeBytes = Buffer.byteLength(data)
+  if (sizeBytes > limitBytes) throw new QuadrilleError('EVENT_TOO_LARGE', { type, sizeBytes, limitBytes })
+}

@@ -1,0 +1,65 @@
+/** Looks at everything and says what needs a person. */
+import type { Ledger } from '../ledger/index.ts'
+import type { Health, ReaderHealth } from './app.ts'
+import { deadKind, type DeadBody } from './failure-step.ts'
+import { receiveScope } from './publishing.ts'
+import type { Reader } from './reader.ts'
+import type { Settings } from './settings.ts'
+
+/** A reader that is behind by more, and does not move, needs a look. */
+const oldestMsMax = 60_000
+/** More dead letters are not looked into. */
+const lettersMax = 1_000
+
+/** Puts the report of `app.health()` together. */
+export async function healthReport(context: {
+  ledger: Ledger
+  settings: Settings
+  readers: readonly Reader[]
+}): Promise<Health> {
+  const { ledger, settings } = context
+  const ledgerHealth = await ledger.health()
+  const readers = await Promise.all(context.readers.map((reader) => readerHealth(reader, ledgerHealth.head, settings)))
+  const problems = [...ledgerHealth.problems]
+  const received = await ledger.count({ scope: receiveScope, kind: deadKind })
+  if (received > 0)
+    problems.push(`${received} received message${received === 1 ? '' : 's'} could not be read: dead letters`)
+  for (const { plan } of context.readers.map((reader) => reader.context)) {
+    const effects = await notUndone(plan.reader, ledger)
+    if (effects > 0) problems.push(`${plan.reader} could not undo ${effects} effect${effects === 1 ? '' : 's'}`)
+  }
+  for (const { reader, oldestMs, backlog, dead, openBreakers, partitionsHeld } of readers) {
+    if (dead > 0) problems.push(`${reader} has ${dead} dead letter${dead === 1 ? '' : 's'}`)
+    if (openBreakers.length > 0) problems.push(`${reader} has open breakers: ${openBreakers.join(', ')}`)
+    if (oldestMs > oldestMsMax && partitionsHeld > 0)
+      problems.push(`${reader} is ${backlog} events behind, the oldest ${Math.round(oldestMs / 1_000)} s old`)
+  }
+  return { ok: ledgerHealth.ok && problems.length === 0, problems, ledger: ledgerHealth, readers }
+}
+
+/** An undo that is a dead letter has left an effect that nobody wanted: worse than a dead letter of another kind. */
+async function notUndone(reader: string, ledger: Ledger): Promise<number> {
+  const letters = await ledger.query({ scope: reader, kind: deadKind, limit: lettersMax })
+  return letters.filter(({ body }) => (JSON.parse(body) as DeadBody).role === 'undo').length
+}
+
+async function readerHealth(reader: Reader, head: number, settings: Settings): Promise<ReaderHealth> {
+  const { plan, ledger } = reader.context
+  const nowMs = settings.env.now()
+  const position =
+    reader.leases.size > 0 ? reader.leases.position : Math.min(...(await ledger.positions(plan.reader)), head)
+  const next = position < head ? await ledger.read({ after: position, limit: 1, types: plan.types }) : undefined
+  const oldest = next?.events[0]
+  const open = plan.states.filter((state) => state.breaker && state.breaker.state(nowMs) !== 'closed')
+  let waiting = 0
+  for (const state of plan.states) waiting += await ledger.count({ scope: plan.reader, kind: state.kinds.work })
+  return {
+    reader: plan.reader,
+    backlog: oldest ? head - oldest.position + 1 : 0,
+    oldestMs: oldest ? Math.max(0, nowMs - oldest.time) : 0,
+    waiting,
+    dead: await ledger.count({ scope: plan.reader, kind: deadKind }),
+    partitionsHeld: reader.leases.size,
+    openBreakers: open.map((state) => state.reaction.name),
+  }
+}

@@ -1,0 +1,5 @@
+/** The runtime: start(), and the app it gives. */
+export { start } from './start.ts'
+export type * from './app.ts'
+export type * from './hooks.ts'
+export type * from './flow.ts'

@@ -1,0 +1,124 @@
+/**
+ * Joins: the parts are kept in one record by reaction and key until all have come.
+ *
+ *     (none) --a part--> open --last part--> fired
+ *                          \--time over----> late        fired and late are final: the join happens once
+ */
+import { partitionOf, type EventRecord } from '../contracts/index.ts'
+import type { JoinReaction } from '../service/index.ts'
+import type { BatchTx } from './batch-tx.ts'
+import { handle, handlingOf, TaskFailure } from './handle.ts'
+import { decode } from './decoder.ts'
+import type { TaskContext } from './handler-context.ts'
+import { whenThere, type Soon } from './soon.ts'
+import { laneOf, type Task } from './work.ts'
+
+interface Join {
+  readonly state: 'open' | 'fired' | 'late'
+  readonly parts: readonly (EventRecord | null)[]
+}
+
+export const joinKind = 'join'
+const reactionOf = (task: Task): JoinReaction => task.state.reaction as JoinReaction
+
+/** The id of the record of a task's join. */
+export const joinId = (task: Task): string => laneOf(task.state.reaction.name, task.event.key)
+
+const loadJoin = (batch: BatchTx, task: Task): Soon<Join> =>
+  whenThere(
+    batch.kept<Join>(joinKind, joinId(task)),
+    (join) => join ?? { state: 'open', parts: reactionOf(task).triggers.map(() => null) },
+  )
+
+function saveJoin(batch: BatchTx, task: Task, join: Join): void {
+  const final = join.state !== 'open'
+  const { memoryMs } = batch.context.settings.retention
+  batch.keep({
+    scope: batch.context.plan.reader,
+    kind: joinKind,
+    id: joinId(task),
+    partition: partitionOf(task.event.key),
+    lane: null,
+    seq: 0,
+    due: null,
+    expires: final ? batch.nowMs + memoryMs : null,
+    content: join,
+  })
+}
+
+/** Takes one part; runs the handler when it was the last one missing. */
+export function runPart(batch: BatchTx, task: Task): Soon<void> {
+  return whenThere(loadJoin(batch, task), (join) => {
+    if (join.state !== 'open' || join.parts[task.index]) {
+      batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'joined' }))
+      return batch.done(task)
+    }
+    const parts = join.parts.map((part, index) => (index === task.index ? task.event : part))
+    const taken = parts.includes(null) ? keepOpen(batch, task, { before: join, parts }) : fire(batch, task, parts)
+    return whenThere(taken, () => batch.done(task))
+  })
+}
+
+type Parts = readonly (EventRecord | null)[]
+
+function keepOpen(batch: BatchTx, task: Task, { before, parts }: { before: Join; parts: Parts }): void {
+  const { withinMs } = reactionOf(task)
+  const isFirst = before.parts.every((part) => part === null)
+  saveJoin(batch, task, { state: 'open', parts })
+  if (isFirst && withinMs !== undefined) armTimer(batch, task, batch.nowMs + withinMs)
+}
+
+function fire(batch: BatchTx, task: Task, parts: Parts): Soon<void> {
+  const reaction = reactionOf(task)
+  const data = partsData(task, parts) as never
+  const run = (context: TaskContext) => reaction.run(data, context as never)
+  return whenThere(handle(batch, [task], { role: 'run', declared: reaction.emits, run }), () => {
+    saveJoin(batch, task, { state: 'fired', parts: [] })
+    if (reaction.withinMs === undefined) return
+    batch.remove({ scope: batch.context.plan.reader, kind: task.state.kinds.timer, id: joinId(task) })
+  })
+}
+
+/** The time of a join is over: hands over what has come, unless it was completed meanwhile. */
+export async function runLate(batch: BatchTx, task: Task): Promise<void> {
+  const reaction = reactionOf(task)
+  const join = await loadJoin(batch, task)
+  if (task.record === null)
+    batch.remove({ scope: batch.context.plan.reader, kind: task.state.kinds.timer, id: joinId(task) })
+  if (join.state === 'open') {
+    const data = partsData(task, join.parts) as never
+    await handle(batch, [task], {
+      role: 'late',
+      declared: reaction.emits,
+      run: (context) => reaction.late!(data, context as never),
+    })
+    saveJoin(batch, task, { state: 'late', parts: [] })
+    const missing = reaction.triggers.filter((_, index) => !join.parts[index]).map((trigger) => trigger.type)
+    batch.note(handlingOf(task, 'late'), 'late', `${missing.join(', ')} did not come in time`)
+  }
+  return batch.done(task)
+}
+
+/** The data of the parts; undefined for what is missing. @throws TaskFailure when one can not be decoded any more. */
+function partsData(task: Task, parts: Parts): readonly unknown[] {
+  return parts.map((part, index) => {
+    if (part === null) return undefined
+    const decoded = decode(reactionOf(task).triggers[index]!.contract, part)
+    if (!decoded.ok) throw new TaskFailure([task], decoded.error)
+    return decoded.data
+  })
+}
+
+function armTimer(batch: BatchTx, task: Task, due: number): void {
+  batch.put({
+    scope: batch.context.plan.reader,
+    kind: task.state.kinds.timer,
+    id: joinId(task),
+    partition: partitionOf(task.event.key),
+    lane: null,
+    seq: 0,
+    due,
+    expires: null,
+    body: JSON.stringify({ event: task.event }),
+  })
+}

@@ -1,0 +1,162 @@
+/**
+ * Handling one event in an `on` reaction, and undoing it. Both go through the same lane, and meet at a fence: a record
+ * by reaction and key that commits together with the effect.
+ *
+ *     (none) --action--> done --undo--> undone        an action that happened is undone, once
+ *     (none) --undo----> cancelled                    an action that has not happened never will
+ *     (none) --call of the action became a dead letter--> unknown --undo--> undone
+ *                                                     the undo first asks again with the same key what happened
+ *
+ * `cancelled` and `undone` are tombstones: they stay as long as ids are remembered. Source: the fence table of Seata's
+ * TCC mode ("empty rollback" and "suspension").
+ */
+import { partitionOf, decodeData, type EventRecord } from '../contracts/index.ts'
+import type { OnReaction } from '../service/index.ts'
+import type { BatchTx } from './batch-tx.ts'
+import { handle, handlingOf, TaskFailure } from './handle.ts'
+import type { TaskContext } from './handler-context.ts'
+import { whenThere, type Soon } from './soon.ts'
+import { laneOf, type Task } from './work.ts'
+
+/** An action behind a fence. */
+export interface FencedAction {
+  readonly event: EventRecord
+  readonly result?: { readonly value?: unknown }
+}
+
+/** The body of a fence record. */
+export interface Fence {
+  readonly state: 'done' | 'cancelled' | 'undone' | 'unknown'
+  readonly actions: readonly FencedAction[]
+}
+
+/** What a step found out: the task is done, or it needs a call first. */
+export type StepResult = { readonly calls: readonly PendingCall[] } | undefined
+
+/** A call that has to be made before the task can go on. `settle`: the action's own call, to learn what happened. */
+export interface PendingCall {
+  readonly kind: 'action' | 'settle' | 'undo'
+  readonly action: FencedAction
+}
+
+export const fenceKind = 'fence'
+const reactionOf = (task: Task): OnReaction => task.state.reaction as OnReaction
+const fenceId = (task: Task): string => laneOf(task.state.reaction.name, task.event.key)
+
+/** The key of the fence that the task will ask for, to be loaded beforehand; null when it has none. */
+export const fenceKeyOf = (task: Task): string | null => (reactionOf(task).undo ? fenceId(task) : null)
+
+const loadFence = (batch: BatchTx, task: Task): Soon<Fence | undefined> => batch.kept<Fence>(fenceKind, fenceId(task))
+
+function saveFence(batch: BatchTx, task: Task, fence: Fence): void {
+  batch.keep({
+    scope: batch.context.plan.reader,
+    kind: fenceKind,
+    id: fenceId(task),
+    partition: partitionOf(task.event.key),
+    lane: null,
+    seq: 0,
+    due: null,
+    expires: batch.nowMs + batch.context.settings.retention.memoryMs,
+    content: fence,
+  })
+}
+
+/** Handles the event, unless it has been undone before. */
+export function runAction(batch: BatchTx, task: Task): Soon<StepResult> {
+  return reactionOf(task).undo ? runFenced(batch, task) : act(batch, task)
+}
+
+function act(batch: BatchTx, task: Task): Soon<StepResult> {
+  const reaction = reactionOf(task)
+  if (reaction.call && task.result === undefined) return { calls: [{ kind: 'action', action: { event: task.event } }] }
+  const data = task.data as never
+  const result = task.result?.value
+  const run = (context: TaskContext) => reaction.run(data, context as never)
+  const ran = handle(batch, [task], { role: 'run', declared: reaction.emits, result, run })
+  return whenThere(ran, () => whenThere(batch.done(task), () => undefined))
+}
+
+async function runFenced(batch: BatchTx, task: Task): Promise<StepResult> {
+  const fence = await loadFence(batch, task)
+  if (fence?.state === 'cancelled' || fence?.state === 'undone') {
+    batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'undone' }))
+    batch.note(handlingOf(task, 'run'), 'prevented', 'undone before it could happen')
+    await batch.done(task)
+    return undefined
+  }
+  const wanted = await act(batch, task)
+  if (wanted) return wanted
+  const others = fence?.actions.filter((action) => action.event.id !== task.event.id) ?? []
+  const action = { event: task.event, ...(task.result && { result: task.result }) }
+  saveFence(batch, task, { state: 'done', actions: [...others, action] })
+  return undefined
+}
+
+/** Undoes what was done for the key, or makes sure that it never will be. */
+export async function runUndo(batch: BatchTx, task: Task): Promise<StepResult> {
+  const undo = reactionOf(task).undo!
+  const fence = await loadFence(batch, task)
+  const handling = handlingOf(task, 'undo')
+  if (fence === undefined) {
+    saveFence(batch, task, { state: 'cancelled', actions: [] })
+    batch.after(() => batch.context.tell.tell('skipped', { ...handling, why: 'nothing-to-undo' }))
+  } else if (fence.state === 'done' || fence.state === 'unknown') {
+    const calls = missingCalls(task, fence)
+    if (calls.length > 0) return { calls }
+    // Newest first: what was done later may build on what was done earlier.
+    for (const action of fence.actions.toReversed()) {
+      const data = actionData(task, action) as never
+      const done = settled(task, action)?.value
+      const result = task.undone?.[action.event.id]?.value
+      await handle(batch, [task], {
+        role: 'undo',
+        declared: undo.emits,
+        result,
+        done,
+        run: (context) => undo.run(data, context as never),
+      })
+    }
+    saveFence(batch, task, { state: 'undone', actions: [] })
+    batch.note(handling, 'undone', `${fence.actions.length} action${fence.actions.length === 1 ? '' : 's'} undone`)
+  }
+  await batch.done(task)
+  return undefined
+}
+
+function missingCalls(task: Task, fence: Fence): readonly PendingCall[] {
+  const reaction = reactionOf(task)
+  return fence.actions.toReversed().flatMap((action): PendingCall[] => {
+    if (reaction.call && settled(task, action) === undefined) return [{ kind: 'settle', action }]
+    if (reaction.undo!.call && task.undone?.[action.event.id] === undefined)
+      return [{ kind: 'undo', action: { ...action, result: settled(task, action) ?? {} } }]
+    return []
+  })
+}
+
+/** What the action's call returned: as kept with the fence, or as learned by asking again. */
+const settled = (task: Task, action: FencedAction) => action.result ?? task.undone?.[settleName(action.event.id)]
+
+/** Under which name the answer of a settling call is kept beside those of the undo calls. */
+export const settleName = (eventId: string): string => `settle:${eventId}`
+
+/** The data of the action's event, for the undo. @throws TaskFailure when it can no longer be decoded. */
+export function actionData(task: Task, action: FencedAction): unknown {
+  try {
+    return decodeData(reactionOf(task).trigger.contract, action.event)
+  } catch (error) {
+    throw new TaskFailure([task], error)
+  }
+}
+
+/** Remembers that a call may have happened although its action has become a dead letter. */
+export async function markUnknown(batch: BatchTx, task: Task): Promise<void> {
+  if (!reactionOf(task).undo || !task.called) return
+  const fence = await loadFence(batch, task)
+  if (fence && fence.state !== 'done') return
+  const others = fence?.actions.filter((action) => action.event.id !== task.event.id) ?? []
+  saveFence(batch, task, {
+    state: 'unknown',
+    actions: [...others, { event: task.event, ...(task.result && { result: task.result }) }],
+  })
+}

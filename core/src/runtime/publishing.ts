@@ -1,0 +1,203 @@
+/** Events that come from outside a reaction: transact(), publish() and receive(). */
+import { isQuadrilleError, QuadrilleError, sleep } from '../base/index.ts'
+import { fromCloudEvent, type EventRecord, type NewEvent } from '../contracts/index.ts'
+import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
+import type { Returned, Service } from '../service/index.ts'
+import type { App, PublishOptions, Token, TransactContext } from './app.ts'
+import { checkSize, emittedList, newEvents } from './emit.ts'
+import { deadRecord, receivedDead } from './failure-step.ts'
+import type { ContextTools } from './handler-context.ts'
+import { asTransaction, refuseNested } from './nesting.ts'
+import type { Settings } from './settings.ts'
+import type { Telling } from './telling.ts'
+
+/** Where dead letters go that no service could be found for. */
+export const receiveScope = '~receive'
+
+/** The CloudEvents source of events that no service has emitted. */
+const outside = 'outside'
+
+const collisionsMax = 20
+const collisionPauseMs = 20
+
+/** What publishing needs. */
+export interface PublishingContext {
+  readonly settings: Settings
+  readonly ledger: Ledger
+  readonly tell: Telling
+  readonly tools: ContextTools
+}
+
+/** The three ways in. */
+export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'> {
+  readonly #context: PublishingContext
+  readonly #types: ReadonlySet<string>
+  #stopped = false
+  #open = 0
+  #whenNone: (() => void) | undefined
+
+  constructor(context: PublishingContext) {
+    this.#context = context
+    const reactions = context.settings.services.flatMap((service) => service.describe().reactions)
+    this.#types = new Set(
+      reactions.flatMap((reaction) =>
+        [...reaction.triggers, ...reaction.unless, ...(reaction.undo?.on ?? [])].map(({ type }) => type),
+      ),
+    )
+  }
+
+  /** True when no transaction from outside is under way. */
+  get isIdle(): boolean {
+    return this.#open === 0
+  }
+
+  async transact<Db>(
+    service: Service<Db>,
+    work: (context: TransactContext<Db>) => Returned | Promise<Returned>,
+    options: PublishOptions = {},
+  ): Promise<Token> {
+    this.#check('transact()', service)
+    const emitter = { ...emitterOf(options), where: `transact() of ${service.name}`, source: service.name }
+    return this.#append(emitter.where, async (tx) => {
+      const { now, random, uuid } = this.#context.tools
+      let db: { readonly opened: unknown } | undefined
+      const context = {
+        get db() {
+          db ??= { opened: service.db?.open(tx.handle) }
+          return db.opened as Db
+        },
+        now,
+        random,
+        uuid,
+      }
+      const returned = await work(context)
+      return newEvents(emittedList(returned, emitter.where), emitter, this.#context.settings)
+    })
+  }
+
+  async publish(...[events, options = {}]: Parameters<App['publish']>): Promise<Token> {
+    this.#check('publish()')
+    const emitter = { ...emitterOf(options), where: 'publish()', source: outside }
+    const made = newEvents(emittedList(events, 'publish()'), emitter, this.#context.settings)
+    return this.#append('publish()', async () => made)
+  }
+
+  async receive(messages: readonly Uint8Array[]): ReturnType<App['receive']> {
+    this.#check('receive()')
+    const { settings, ledger, tell } = this.#context
+    const good: NewEvent[] = []
+    const dead: LedgerRecord[] = []
+    for (const bytes of messages) {
+      try {
+        good.push(this.readable(bytes))
+      } catch (error) {
+        dead.push(deadRecord(receiveScope, settings.env.uuid(), receivedDead(bytes, error, settings.env.now())))
+      }
+    }
+    const appended = await this.#retried(() =>
+      ledger.transact(async (tx) => {
+        const positions = good.length > 0 ? await tx.append(good) : []
+        if (dead.length > 0) await tx.save(dead)
+        return records(good, positions)
+      }),
+    )
+    const duplicates = good.length - appended.length
+    if (good.length > 0) tell.tell('appended', { events: appended, duplicates, origin: null })
+    return { appended: appended.length, duplicates, dead: dead.length }
+  }
+
+  /** A transaction of the app itself. @throws QuadrilleError `APP_STOPPED` or `NESTED_TRANSACTION`, and what `work` throws. */
+  async transaction<T>(operation: string, work: (tx: LedgerTx) => Promise<T>): Promise<T> {
+    this.#check(operation)
+    return this.#retried(() => this.#context.ledger.transact((tx) => asTransaction(operation, () => work(tx))))
+  }
+
+  /** The event in these bytes. @throws QuadrilleError `EVENT_UNDECODABLE`, `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`. */
+  readable(bytes: Uint8Array): NewEvent {
+    const event = fromCloudEvent(bytes, this.#context.settings.env.now())
+    if (!this.#types.has(event.type)) throw new QuadrilleError('EVENT_TYPE_UNKNOWN', { type: event.type })
+    checkSize(event.type, event.data, this.#context.settings.eventBytesMax)
+    return event
+  }
+
+  /** Takes a message that could not be read before; returns false when it has been taken, or removed, meanwhile. */
+  async receiveAgain(event: NewEvent, letter: LedgerRecord): Promise<boolean> {
+    const appended = await this.transaction('a redrive', async (tx) => {
+      if ((await tx.load([letter]))[0] === undefined) return undefined
+      const positions = await tx.append([event])
+      await tx.save([], [letter])
+      return records([event], positions)
+    })
+    if (appended)
+      this.#context.tell.tell('appended', { events: appended, duplicates: 1 - appended.length, origin: null })
+    return appended !== undefined
+  }
+
+  /** Refuses everything new, and waits for what is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    if (this.#open > 0) await new Promise<void>((resolve) => (this.#whenNone = resolve))
+  }
+
+  #check(operation: string, service?: { readonly name: string }): void {
+    if (this.#stopped) throw new QuadrilleError('APP_STOPPED', { operation })
+    refuseNested(operation)
+    const known = this.#context.settings.services.map(({ name }) => name)
+    if (service && !known.includes(service.name))
+      throw new QuadrilleError('SERVICE_UNKNOWN', { service: service.name, known })
+  }
+
+  async #append(what: string, make: (tx: LedgerTx) => Promise<readonly NewEvent[]>): Promise<Token> {
+    const { tell } = this.#context
+    const { events, positions } = await this.transaction(what, async (tx) => {
+      const events = await make(tx)
+      return { events, positions: events.length > 0 ? await tx.append(events) : [] }
+    })
+    const appended = records(events, positions)
+    if (events.length > 0 && tell.wants('appended'))
+      tell.tell('appended', {
+        events: appended,
+        duplicates: events.length - appended.length,
+        origin: events[0]!.source,
+      })
+    const ids = appended.map(({ id, key, position }) => ({ id, key, position }))
+    return { correlationId: events[0]?.correlationId ?? '', events: ids }
+  }
+
+  /** A collision with another process is no reason to bother the caller. */
+  async #retried<T>(attempt: () => Promise<T>): Promise<T> {
+    const { env } = this.#context.settings
+    this.#open += 1
+    try {
+      for (let collisions = 1; ; collisions++) {
+        try {
+          return await attempt()
+        } catch (error) {
+          const again = isQuadrilleError(error, 'LEDGER_CONFLICT') || this.#context.ledger.isConflict(error)
+          if (!again || collisions === collisionsMax) throw error
+          await sleep(env, env.random() * collisionPauseMs * collisions)
+        }
+      }
+    } finally {
+      this.#open -= 1
+      if (this.#open === 0) this.#whenNone?.()
+    }
+  }
+}
+
+const emitterOf = ({ correlationId, causationId }: PublishOptions) => ({
+  reaction: null,
+  cause: null,
+  declared: null,
+  correlationId,
+  causationId,
+})
+
+function records(events: readonly NewEvent[], positions: readonly (number | null)[]): EventRecord[] {
+  const appended: EventRecord[] = []
+  events.forEach((event, index) => {
+    const position = positions[index]
+    if (position !== null && position !== undefined) appended.push({ ...event, position })
+  })
+  return appended
+}

@@ -1,0 +1,261 @@
+/**
+ * A reader: goes through the log for one service (or one reaction that was added later), and does what is due.
+ *
+ *     start --> turn --something done--> turn
+ *                    --nothing to do---> rest --woken, or a time has come--> turn
+ *                    --lease lost, or ledger out of order--> wait, learn from the ledger what is held, turn
+ *     stop: finish the turn in hand, give back all leases but those of calls under way, commit what these answer
+ *
+ * One turn is one batch: calls that have ended, work that is due, and a page of the log. Batches of a reader never
+ * overlap, so what a step reads of its lane can not change under it.
+ */
+import { isQuadrilleError, sleep, type Cancel } from '../base/index.ts'
+import { partitionOf } from '../contracts/index.ts'
+import type { ReadPage } from '../ledger/index.ts'
+import { BatchRun, decideFailure } from './batch-run.ts'
+import { BatchSize } from './batch-size.ts'
+import { CallRunner, type CallEnd } from './call-runner.ts'
+import { DueTasks } from './due-tasks.ts'
+import { LeaseKeeper } from './lease-keeper.ts'
+import { addPage, type TaskList } from './page-tasks.ts'
+import type { ReaderContext } from './reader-context.ts'
+
+const pauseAfterErrorMs = 50
+const pauseAfterErrorMaxMs = 5_000
+
+/** Runs until stopped. */
+export class Reader {
+  readonly context: ReaderContext
+  readonly leases: LeaseKeeper
+  readonly #calls: CallRunner
+  readonly #due: DueTasks
+  readonly #size: BatchSize
+  #ended: CallEnd[] = []
+  readonly #stopping = new AbortController()
+  #loop: Promise<void> = Promise.resolve()
+  #woken = false
+  #resting: (() => void) | undefined
+  /** The checkpoint in the ledger is behind: events that are none of ours have been passed. */
+  #unsaved = false
+  /** The end of the log when a timer fell due while there was a backlog. */
+  #timersAfter: number | null = null
+  #errors = 0
+  /** When it last looked by itself at what no wake-up tells. */
+  #lookedAt: number
+
+  constructor(context: ReaderContext) {
+    this.context = context
+    this.#lookedAt = context.settings.env.elapsed()
+    this.leases = new LeaseKeeper(context, () => this.wake())
+    this.#calls = new CallRunner(context, (end) => {
+      this.#ended.push(end)
+      this.wake()
+    })
+    this.#size = new BatchSize(context.settings.batchMax)
+    this.#due = new DueTasks(context, this.leases, this.#calls)
+  }
+
+  /** Resolves when the first leases were asked for; goes on by itself from then on. */
+  async start(): Promise<void> {
+    await this.leases.start()
+    this.#loop = this.#run()
+  }
+
+  /** There may be something to do. */
+  wake(): void {
+    this.#woken = true
+    this.#resting?.()
+  }
+
+  /** Something may have become due without our knowing, by another process or a redrive. */
+  lookAgain(): void {
+    this.#lookedAt = -Infinity
+    this.wake()
+  }
+
+  /** True when there is nothing that this reader could do now. */
+  get isIdle(): boolean {
+    return this.#resting !== undefined && !this.#woken && this.#calls.size === 0 && this.#ended.length === 0
+  }
+
+  /** Finishes what is in hand; `abort` is called when that takes too long. Never throws. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    this.#calls.close()
+    this.wake()
+    await this.#loop
+    const warn = (error: unknown) =>
+      this.context.tools.log.warn(
+        { err: error, reader: this.context.plan.reader },
+        'the reader could not end in order; what it had in hand is done elsewhere',
+      )
+    await this.#finish().catch(warn)
+    this.abort()
+    await this.leases.stop().catch(warn)
+  }
+
+  /** Aborts the calls under way; their work stays in the ledger. */
+  abort(): void {
+    this.#calls.drop(() => true)
+    this.wake()
+  }
+
+  /** Commits what the calls under way still answer. What nothing is under way for is given back at once. */
+  async #finish(): Promise<void> {
+    for (;;) {
+      this.#woken = false
+      const list: TaskList = { tasks: [], failures: new Map() }
+      this.#addEnded(list)
+      if (list.tasks.length > 0 || this.#unsaved) await this.#batch(list, undefined)
+      if (this.#calls.size === 0) return
+      await this.leases.leave(this.#calls.partitions)
+      if (!this.#woken) await new Promise<void>((resolve) => (this.#resting = resolve))
+      this.#resting = undefined
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { env } = this.context.settings
+    while (!this.#stopping.signal.aborted) {
+      try {
+        this.#woken = false
+        if (await this.#turn()) await env.breathe()
+        else if (!this.#woken) await this.#rest()
+        this.#errors = 0
+      } catch (error) {
+        await this.#recover(error)
+      }
+    }
+  }
+
+  async #recover(error: unknown): Promise<void> {
+    const { settings, tools, plan } = this.context
+    if (isQuadrilleError(error, 'LEDGER_CLOSED')) return this.#stopping.abort()
+    if (isQuadrilleError(error, 'LEDGER_PAGE_VOID')) return this.#due.refresh()
+    if (!isQuadrilleError(error, 'LEASE_LOST')) {
+      this.#errors += 1
+      tools.log.error({ err: error, reader: plan.reader }, 'the reader could not go on; it tries again')
+    }
+    const pauseMs = Math.min(pauseAfterErrorMaxMs, pauseAfterErrorMs * 2 ** this.#errors)
+    await sleep(settings.env, settings.env.random() * pauseMs, this.#stopping.signal)
+    await this.#due.refresh().catch(() => {})
+  }
+
+  /** One batch. Returns false when there was nothing to do. */
+  async #turn(): Promise<boolean> {
+    const { ledger, settings, plan } = this.context
+    const moved = await this.leases.settle(this.#calls.partitions)
+    if (moved.size > 0) {
+      this.#calls.drop((partition) => moved.has(partition))
+      this.#ended = this.#ended.filter(({ task }) => this.#calls.has(task.record!))
+      await this.#due.refresh()
+    }
+    if (this.leases.size === 0) {
+      this.#unsaved = false
+      this.#lookedAt = settings.env.elapsed()
+      return false
+    }
+    await this.#poll()
+    const nowMs = settings.env.now()
+    const list: TaskList = { tasks: [], failures: new Map() }
+    this.#addEnded(list)
+    await this.#due.addDue(list, { nowMs, limit: this.#size.next })
+    const after = this.leases.position
+    const page = await ledger.read({ after, limit: this.#size.next, types: plan.types, ahead: this.#size.isQuick })
+    await addPage(page, this, list)
+    if (this.#due.timersDue(nowMs) && (page.end || (await this.#passed(after))))
+      await this.#due.addTimers(list, { nowMs, limit: this.#size.next })
+    if (list.tasks.length > 0) {
+      await this.#batch(list, page)
+      return true
+    }
+    // What is not committed yet may still be rolled back, and its positions be given again.
+    if (page.upTo > after && page.basis === undefined) {
+      this.leases.advance(page.upTo)
+      this.#unsaved = true
+    }
+    return !page.end
+  }
+
+  /** Under a steady backlog the log never ends: timers then wait for where it ended when they fell due. */
+  async #passed(position: number): Promise<boolean> {
+    this.#timersAfter ??= (await this.context.ledger.health()).head
+    if (position < this.#timersAfter) return false
+    this.#timersAfter = null
+    return true
+  }
+
+  #addEnded(list: TaskList): void {
+    for (const end of this.#ended.splice(0)) {
+      if (!this.leases.holds(partitionOf(end.task.event.key))) {
+        this.#calls.release(end.task)
+        continue
+      }
+      list.tasks.push(end.task)
+      if (end.failed) list.failures.set(end.task, decideFailure(this.context, end.task, end.error))
+    }
+  }
+
+  async #batch(list: TaskList, page: Pick<ReadPage, 'upTo' | 'basis'> | undefined): Promise<void> {
+    const { settings, plan, tell } = this.context
+    const startedAt = settings.env.elapsed()
+    const claim = {
+      reader: plan.reader,
+      owner: settings.instance,
+      epochs: this.leases.epochs,
+      position: page?.upTo ?? this.leases.position,
+      basis: page?.basis,
+    }
+    try {
+      const result = await new BatchRun(this.context, list.failures).run(list.tasks, claim)
+      this.leases.advance(claim.position)
+      this.#unsaved = false
+      this.#size.took(list.tasks.length, result.heldMs)
+      for (const task of list.tasks) this.#calls.release(task)
+      for (const wanted of result.calls) {
+        if (!this.#calls.offer(wanted)) wanted.task.state.nextDue.set(wanted.task.state.kinds.work, 0)
+      }
+      if (result.appended.length > 0)
+        tell.tell('appended', { events: result.appended, duplicates: 0, origin: plan.service.name })
+    } catch (error) {
+      // What of it was committed, and what is still to be done, is learned from the ledger.
+      this.leases.doubt()
+      for (const task of list.tasks) this.#calls.release(task)
+      throw error
+    }
+    const durationMs = settings.env.elapsed() - startedAt
+    tell.tell('batch', {
+      service: plan.service.name,
+      events: list.tasks.length,
+      handled: list.tasks.length - list.failures.size,
+      durationMs,
+    })
+  }
+
+  async #rest(): Promise<void> {
+    const { settings, plan, tell } = this.context
+    const nowMs = settings.env.now()
+    // Without a lease there is nothing to do, however due: new leases wake it.
+    const nextAt = this.leases.size === 0 ? Infinity : this.#due.nextAt(nowMs)
+    if (nextAt <= nowMs) return settings.env.breathe()
+    const waitMs = Math.min(Math.max(0, this.#lookedAt + settings.pollMs - settings.env.elapsed()), nextAt - nowMs)
+    let cancel: Cancel = () => {}
+    const rested = new Promise<void>((resolve) => {
+      this.#resting = resolve
+      cancel = settings.env.timer(waitMs, resolve)
+    })
+    tell.tell('idle', { reader: plan.reader })
+    await rested
+    this.#resting = undefined
+    cancel()
+  }
+
+  /** The safety net, also under steady load: what no wake-up has told. */
+  async #poll(): Promise<void> {
+    const { env, pollMs } = this.context.settings
+    if (env.elapsed() - this.#lookedAt < pollMs) return
+    this.#lookedAt = env.elapsed()
+    await this.#due.refresh()
+    if (this.#unsaved) await this.#batch({ tasks: [], failures: new Map() }, undefined)
+  }
+}

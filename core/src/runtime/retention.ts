@@ -1,0 +1,84 @@
+/** Forgets what everyone has handled, in short transactions, so that a ledger does not grow for ever. */
+import { sleep } from '../base/index.ts'
+import type { Ledger } from '../ledger/index.ts'
+import type { Settings } from './settings.ts'
+
+const rowsMax = 500
+const pauseMs = 5
+/** A round looks at a bounded stretch of the records, and finding little there does not mean that there is no more. */
+const roundsMin = 20
+
+/** Trims the ledger every now and then until stopped. */
+export class Retention {
+  readonly #ledger: Ledger
+  readonly #settings: Settings
+  readonly #rested: () => void
+  readonly #stopping = new AbortController()
+  #loop: Promise<void> = Promise.resolve()
+  #trimming = false
+
+  constructor(ledger: Ledger, settings: Settings, rested: () => void) {
+    this.#ledger = ledger
+    this.#settings = settings
+    this.#rested = rested
+  }
+
+  /** True while it waits for its time. */
+  get isIdle(): boolean {
+    return !this.#trimming
+  }
+
+  start(): void {
+    if (this.#settings.retention.everyMs > 0) this.#loop = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { env, retention, log } = this.#settings
+    for (;;) {
+      // A share of the time at random, so that several processes do not all trim at once.
+      await this.#sleep(retention.everyMs * (0.5 + env.random()))
+      if (this.#stopping.signal.aborted) return
+      await this.#trim().catch((error: unknown) =>
+        log.warn({ err: error }, 'retention could not trim the ledger; it tries again'),
+      )
+    }
+  }
+
+  async #trim(): Promise<void> {
+    const { env, retention } = this.#settings
+    const nowMs = env.now()
+    const upTo = await handledByAll(this.#ledger)
+    const request = {
+      upTo,
+      eventsBefore: nowMs - retention.eventsMs,
+      idsBefore: nowMs - retention.memoryMs,
+      recordsBefore: nowMs,
+      limit: rowsMax,
+    }
+    for (let round = 1; !this.#stopping.signal.aborted; round++) {
+      const removed = await this.#ledger.trim(request)
+      if (removed < rowsMax && round >= roundsMin) return
+      await this.#sleep(pauseMs)
+    }
+  }
+
+  async #sleep(delayMs: number): Promise<void> {
+    const slept = sleep(this.#settings.env, delayMs, this.#stopping.signal)
+    this.#trimming = false
+    this.#rested()
+    await slept
+    this.#trimming = true
+  }
+}
+
+/** The position up to which every reader of the ledger has handled everything. */
+async function handledByAll(ledger: Ledger): Promise<number> {
+  let upTo = Infinity
+  for (const reader of await ledger.readers()) upTo = Math.min(upTo, ...(await ledger.positions(reader)))
+  return Number.isFinite(upTo) ? upTo : 0
+}

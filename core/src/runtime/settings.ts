@@ -1,0 +1,97 @@
+/** The options of start(), checked and with every value filled in. */
+import { consoleLogger, durationMs, QuadrilleError, systemEnv, type Env, type Logger } from '../base/index.ts'
+import type { AnyService, ReactionPolicy } from '../service/index.ts'
+import type { StartOptions } from './app.ts'
+import type { Hooks } from './hooks.ts'
+
+/** What everything in the runtime reads its numbers from. Durations are milliseconds. */
+export interface Settings {
+  readonly services: readonly AnyService[]
+  readonly env: Env
+  readonly log: Logger
+  readonly hooks: readonly Hooks[]
+  readonly policy: ReactionPolicy
+  readonly batchMax: number
+  readonly leaseMs: number
+  readonly pollMs: number
+  readonly eventBytesMax: number
+  readonly conversationEventsMax: number
+  readonly slowHandlerMs: number
+  readonly retention: { readonly eventsMs: number; readonly memoryMs: number; readonly everyMs: number }
+  readonly traceContext: NonNullable<StartOptions['traceContext']>
+  readonly instance: string
+}
+
+const batchMaxMost = 5_000
+
+/** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`, `SERVICE_INVALID` or `CONTRACT_CONFLICT`. */
+export function settingsOf(options: StartOptions): Settings {
+  const env = options.env ?? systemEnv
+  const retention = options.retention ?? {}
+  const hooks =
+    options.hooks === undefined ? [] : Array.isArray(options.hooks) ? options.hooks : [options.hooks as Hooks]
+  checkServices(options.services)
+  return {
+    services: options.services,
+    env,
+    log: options.log ?? consoleLogger,
+    hooks,
+    policy: options.policy ?? {},
+    batchMax: wholeNumber(options.batchMax ?? 1_000, { option: 'batchMax', min: 1, max: batchMaxMost }),
+    leaseMs: atLeast(durationMs(options.lease ?? '2s', 'lease'), 100, 'lease'),
+    pollMs: atLeast(durationMs(options.poll ?? '1s', 'poll'), 1, 'poll'),
+    eventBytesMax: wholeNumber(options.eventBytesMax ?? 262_144, { option: 'eventBytesMax', min: 1, max: 2 ** 30 }),
+    conversationEventsMax: wholeNumber(options.conversationEventsMax ?? 10_000, {
+      option: 'conversationEventsMax',
+      min: 1,
+      max: 2 ** 30,
+    }),
+    slowHandlerMs: durationMs(options.slowHandler ?? '250ms', 'slowHandler'),
+    retention: {
+      eventsMs: durationMs(retention.events ?? '7d', 'retention.events'),
+      memoryMs: durationMs(retention.memory ?? '30d', 'retention.memory'),
+      everyMs: durationMs(retention.every ?? '1m', 'retention.every'),
+    },
+    traceContext: options.traceContext ?? (() => undefined),
+    // Two processes with one name must not pass for each other.
+    instance: options.instance === undefined ? env.uuid() : `${options.instance}/${env.uuid()}`,
+  }
+}
+
+function wholeNumber(value: number, bounds: { option: string; min: number; max: number }): number {
+  const { option, min, max } = bounds
+  if (Number.isSafeInteger(value) && value >= min && value <= max) return value
+  throw new QuadrilleError('OPTION_INVALID', {
+    option,
+    value: String(value),
+    expected: `a whole number from ${min} to ${max}`,
+  })
+}
+
+function atLeast(valueMs: number, minMs: number, option: string): number {
+  if (valueMs >= minMs) return valueMs
+  throw new QuadrilleError('OPTION_INVALID', { option, value: `${valueMs} ms`, expected: `at least ${minMs} ms` })
+}
+
+function checkServices(services: readonly AnyService[]): void {
+  if (!Array.isArray(services) || services.length === 0)
+    throw new QuadrilleError('OPTION_INVALID', { option: 'services', value: '[]', expected: 'at least one service' })
+  const keys = new Map<string, { key: string; service: string }>()
+  const names = new Set<string>()
+  for (const service of services) {
+    if (names.has(service.name))
+      throw new QuadrilleError('SERVICE_INVALID', {
+        service: service.name,
+        problem: 'two services of the app have this name',
+      })
+    names.add(service.name)
+    for (const reaction of service.describe().reactions) {
+      for (const { type, key } of [...reaction.triggers, ...reaction.unless, ...(reaction.undo?.on ?? [])]) {
+        const known = keys.get(type)
+        if (known && known.key !== key)
+          throw new QuadrilleError('CONTRACT_CONFLICT', { type, services: [known.service, service.name] })
+        keys.set(type, { key, service: service.name })
+      }
+    }
+  }
+}

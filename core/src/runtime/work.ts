@@ -1,0 +1,98 @@
+/** Work: an event that a reaction has still to handle, as it is kept in the ledger while it waits. */
+import type { EventRecord } from '../contracts/index.ts'
+import type { LedgerRecord } from '../ledger/index.ts'
+import { partitionOf } from '../contracts/index.ts'
+import type { Route, ReactionState } from './plan.ts'
+
+/** What is to be done with the event. `late` and `deadline` come from timers, the others from the log. */
+export type WorkRole = Route['role'] | 'late' | 'deadline'
+
+/** One failed try, as kept in records. */
+export interface FailedTry {
+  readonly at: number
+  readonly name: string
+  readonly code: string | null
+  readonly message: string
+  readonly stack: string | null
+}
+
+/** The body of a work record. */
+export interface WorkBody {
+  readonly role: WorkRole
+  readonly index: number
+  readonly event: EventRecord
+  /** How many tries have failed. */
+  readonly failed: number
+  /** The last of them. */
+  readonly tries: readonly FailedTry[]
+  readonly redrives: number
+  /** True from the moment a `call` may have been made: its outcome must be settled before it is undone. */
+  readonly called?: boolean
+  /** What `call` has returned; kept so that a failing handler does not call again. Wrapped, as it may be undefined. */
+  readonly result?: { readonly value?: unknown }
+  /** Results of `undo.call`, by the id of the action's event. */
+  readonly undone?: Readonly<Record<string, { readonly value?: unknown }>>
+  /** The dead letter that this work stands for while it holds its lane. */
+  readonly letter?: string
+}
+
+/** Work in hand: a body with the route it takes and, when it comes from the ledger, its record. */
+export interface Task extends WorkBody {
+  readonly state: ReactionState
+  /** The decoded data of the event; undefined for roles that do not need it. */
+  readonly data: unknown
+  /** The work record it came from; null when it comes straight from the log, a timer, or a collected batch. */
+  readonly record: LedgerRecord | null
+  /** The record of a collected batch or a coalesced event that it came from, to be removed when it is handled. */
+  readonly collected?: LedgerRecord
+}
+
+/** Events of one key in one reaction go one after the other: they share a lane. */
+export const laneOf = (reaction: string, key: string): string => `${reaction}|${key}`
+
+/** The id of the work record of a task: the same however often it is tried. */
+export const workId = (task: Pick<WorkBody, 'event' | 'role'>): string =>
+  `${String(task.event.position).padStart(16, '0')}|${task.role}`
+
+/** The same for every try and redrive of this event in this reaction. */
+export const idempotencyKey = (task: Pick<Task, 'state' | 'event'>): string =>
+  `${task.state.service.name}/${task.state.reaction.name}:${task.event.id}`
+
+/** A task as record. */
+export function workRecord(reader: string, task: Task, due: number | null): LedgerRecord {
+  const { role, index, event, failed, tries, redrives, called, result, undone, letter } = task
+  const body: WorkBody = { role, index, event, failed, tries, redrives, called, result, undone, letter }
+  return {
+    scope: reader,
+    kind: task.state.kinds.work,
+    id: workId(task),
+    partition: partitionOf(event.key),
+    lane: laneOf(task.state.reaction.name, event.key),
+    seq: event.position,
+    due,
+    expires: null,
+    body: JSON.stringify(body),
+  }
+}
+
+/** How many tries are kept; the first are dropped. */
+const triesMax = 20
+const stackCharsMax = 2_000
+
+/** Adds a failure to the history of a task. */
+export function withTry(task: Task, error: unknown, at: number): Task {
+  return { ...task, failed: task.failed + 1, tries: [...task.tries, failedTry(error, at)].slice(-triesMax) }
+}
+
+/** An error of any shape as data. */
+export function failedTry(error: unknown, at: number): FailedTry {
+  if (!(error instanceof Error)) return { at, name: typeof error, code: null, message: String(error), stack: null }
+  const code = (error as { code?: unknown }).code
+  return {
+    at,
+    name: error.name,
+    code: typeof code === 'string' ? code : null,
+    message: error.message,
+    stack: error.stack?.slice(0, stackCharsMax) ?? null,
+  }
+}

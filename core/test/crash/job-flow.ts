@@ -1,0 +1,81 @@
+/** The smallest crash subject: jobs that leave a row each, and slow ones with a call to the outside. */
+import { event, service, type AnyService } from 'quadrille'
+import { nodeSqlite } from 'quadrille/sqlite'
+import { lazily } from './outside.ts'
+import { plain } from './plain-schema.ts'
+
+/** One job. `kills`: so many processes die of it. `holdMs`: holds its transaction open for so long. */
+export interface JobData {
+  readonly id: string
+  readonly lane: string
+  readonly number: number
+  readonly kills?: number
+  readonly holdMs?: number
+}
+
+/** A job whose call takes `ms`. */
+export interface SlowData {
+  readonly id: string
+  readonly lane: string
+  readonly ms: number
+}
+
+export const Job = event('job', { key: 'lane', schema: plain<JobData>() })
+export const Slow = event('slow', { key: 'lane', schema: plain<SlowData>() })
+export const JobDone = event('job.done', { key: 'lane', schema: plain<{ id: string; lane: string }>() })
+
+export const jobTables = `
+  CREATE TABLE IF NOT EXISTS effects (what TEXT NOT NULL, subject TEXT NOT NULL, number INTEGER NOT NULL, event_id TEXT NOT NULL,
+    pid INTEGER NOT NULL, attempt INTEGER NOT NULL)`
+
+const insert = 'INSERT INTO effects (what, subject, number, event_id, pid, attempt) VALUES (?, ?, ?, ?, ?, ?)'
+const db = nodeSqlite()
+
+/** One service with both kinds, and one that counts what they have led to. */
+export function jobServices(outside: string): AnyService[] {
+  const world = lazily(outside)
+  const note = (key: string, subject: string, what: string) =>
+    world().prepare('INSERT INTO calls VALUES (?, ?, ?, ?)').run(key, subject, what, process.pid)
+  const jobs = service('jobs', { db, retry: { attempts: 5, base: 20, max: 100 } })
+    .on(Job, { emits: [JobDone] }, async (job, { db, event, attempt }) => {
+      if (job.kills !== undefined) dieOf(job.id, job.kills)
+      if (job.holdMs !== undefined) note(event.id, job.id, 'hold')
+      if (job.holdMs !== undefined) await new Promise((resolve) => setTimeout(resolve, job.holdMs))
+      db.prepare(insert).run('job', job.id, job.number, event.id, process.pid, attempt)
+      return JobDone({ id: job.id, lane: job.lane })
+    })
+    .on(
+      Slow,
+      {
+        emits: [JobDone],
+        concurrency: 6,
+        call: async (job, { idempotencyKey, signal }) => {
+          note(idempotencyKey, job.id, 'begin')
+          await new Promise<void>((resolve, reject) => {
+            const timer = setTimeout(resolve, job.ms)
+            signal.addEventListener('abort', () => {
+              clearTimeout(timer)
+              note(idempotencyKey, job.id, 'abort')
+              reject(new Error('aborted'))
+            })
+          })
+          note(idempotencyKey, job.id, 'end')
+          return { key: idempotencyKey }
+        },
+      },
+      (job, { db, event, attempt }) => {
+        db.prepare(insert).run('slow', job.id, 0, event.id, process.pid, attempt)
+        return JobDone({ id: job.id, lane: job.lane })
+      },
+    )
+  const counter = service('counter', { db }).on(JobDone, ({ id }, { db, event, attempt }) => {
+    db.prepare(insert).run('done', id, 0, event.id, process.pid, attempt)
+  })
+  const dieOf = (id: string, times: number) => {
+    const { count } = world().prepare('SELECT count(*) AS count FROM deaths WHERE subject = ?').get(id)!
+    if ((count as number) >= times) return
+    world().prepare('INSERT INTO deaths VALUES (?, ?)').run(id, process.pid)
+    process.abort()
+  }
+  return [jobs, counter]
+}

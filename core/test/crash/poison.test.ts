@@ -1,0 +1,71 @@
+/** An event that kills the process that handles it: it is tried again by the next one, and the others are handled once. */
+import { test } from 'node:test'
+import assert from 'node:assert/strict'
+import { count, prepare, rows } from './audit.ts'
+import { Crew, Place, until, type Member } from './crew.ts'
+import { jobTables, type JobData } from './job-flow.ts'
+import type { Setup } from './member.ts'
+
+const lease = 200
+
+/** Keeps one process running, as a supervisor would, until told to stop. */
+function supervise(crew: Crew, setup: Setup): { readonly current: () => Member; deaths: number; ended: boolean } {
+  let member = crew.start(setup)
+  const state = { current: () => member, deaths: 0, ended: false }
+  const watch = () =>
+    void member.exited.then(() => {
+      if (state.ended) return
+      state.deaths += 1
+      member = crew.start(setup)
+      watch()
+    })
+  watch()
+  return state
+}
+
+const jobsWith = (kills: number): JobData[] =>
+  Array.from({ length: 30 }, (_, at) => ({
+    id: `job-${at}`,
+    lane: `lane-${at}`,
+    number: at,
+    ...(at === 7 && { kills }),
+  }))
+
+async function run(place: Place, kills: number, isDone: () => boolean): Promise<number> {
+  await using crew = new Crew()
+  prepare(place.file, jobTables, place.outside)
+  const setup: Setup = { file: place.file, outside: place.outside, flow: 'jobs', lease }
+  // Both services are known to the ledger before the first event.
+  const first = crew.start(setup)
+  await first.ready()
+  first.signal('SIGTERM')
+  await first.exited
+  const publisher = crew.start({ ...setup, services: ['counter'] })
+  await publisher.ready()
+  publisher.ask({ what: 'job', jobs: jobsWith(kills) })
+  await until('all events to be there', () => count(place.file, 'SELECT count(*) FROM quadrille_events') === 30)
+  const supervised = supervise(crew, { ...setup, services: ['jobs'], silent: true })
+  try {
+    await until('the end', isDone, { timeoutMs: 25_000 })
+  } finally {
+    supervised.ended = true
+  }
+  return supervised.deaths
+}
+
+const effects = (place: Place) =>
+  rows<{ subject: string; times: number }>(
+    place.file,
+    `SELECT subject, count(*) AS times FROM effects WHERE what = 'job' GROUP BY subject`,
+  )
+
+test('an event that kills its process three times is handled at the fourth, and the others once', async (t) => {
+  using place = new Place()
+  const deaths = await run(place, 3, () => effects(place).length === 30)
+  t.diagnostic(`${deaths} deaths`)
+  assert.equal(deaths, 3)
+  assert.deepEqual(
+    effects(place).filter(({ times }) => times !== 1),
+    [],
+  )
+})

@@ -1,0 +1,176 @@
+/** What the app tells about itself: the flow of a conversation, its health, and hooks that do no harm. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { service, type Hooks, type Logger } from 'quadrille'
+import { Answered, Asked, Cancelled, Undone, gate, lenientWorld } from './setup.ts'
+
+test('flow() shows the events of a conversation and how far each delivery has got', async () => {
+  const goOn = gate()
+  const begun = gate()
+  const startCall = () => {
+    begun.open()
+    return goOn.promise
+  }
+  const oracle = service('oracle')
+    .on(Asked, { name: 'answer', emits: [Answered] }, (asked) => Answered(asked))
+    .on(Asked, { name: 'never', retry: { attempts: 1 } }, () => {
+      throw new Error('not possible')
+    })
+    .on(Asked, { name: 'later', retry: { base: '1h', max: '1h' } }, (_, { attempt }) => {
+      if (attempt === 1) throw new Error('come back')
+    })
+    .on(Asked, { name: 'calling', call: () => startCall() }, () => {})
+    .on(Asked, { name: 'none of its business', filter: () => false }, () => {})
+  const clerk = service('clerk').all([Answered, Cancelled], { name: 'file' }, () => {})
+  await using w = await lenientWorld([oracle, clerk], { seed: 4 })
+  const { correlationId } = await w.publish(Asked({ id: 'k' }))
+  await begun.promise
+  const under = await w.app.flow(correlationId)
+  assert.equal(under.deliveries.find(({ reaction }) => reaction === 'calling')?.status, 'waiting')
+  goOn.open()
+  await w.settled()
+  const flow = await w.app.flow(correlationId)
+  assert.deepEqual(
+    flow.events.map(({ type }) => type),
+    ['asked', 'answered'],
+  )
+  assert.deepEqual(
+    flow.deliveries.map(({ service: name, reaction, role, status }) => `${name} ${reaction} ${role} ${status}`),
+    [
+      'oracle answer run handled', 'oracle never run dead', 'oracle later run waiting', 'oracle calling run handled',
+      'clerk file part handled',
+    ], // prettier-ignore
+  )
+  assert.deepEqual(flow.notes.map(({ kind, reaction }) => `${kind} ${reaction}`).sort(), ['dead never', 'retry later'])
+  await w.app.deadLetters.discard({}, 'a test order')
+  await w.advance('2h')
+  const after = await w.app.flow(correlationId)
+  assert.deepEqual(new Set(after.deliveries.map(({ status }) => status)), new Set(['handled']))
+  assert.ok(after.notes.some(({ kind, text }) => kind === 'discarded' && text === 'a test order'))
+  assert.deepEqual((await w.app.flow('nothing')).events, [])
+})
+
+test('flow() shows what was prevented, undone and too late', async () => {
+  const oracle = service('oracle')
+    .on(Asked, { name: 'act', undo: { on: [Cancelled], run: () => {} } }, () => {})
+    .deadline(Asked, { name: 'expire', unless: [Answered], within: '1m' }, () => {})
+    .all([Asked, Answered], { name: 'join', within: '1m', late: () => {} }, () => {})
+  await using w = await lenientWorld([oracle])
+  const undone = await w.publish([Asked({ id: 'a' }), Cancelled({ id: 'a' })])
+  const prevented = await w.publish([Cancelled({ id: 'b' }), Asked({ id: 'b' })])
+  await w.advance('2m')
+  const kinds = async (id: string) => (await w.app.flow(id)).notes.map(({ kind }) => kind).sort()
+  assert.deepEqual(await kinds(undone.correlationId), ['deadline', 'late', 'undone'])
+  assert.deepEqual(await kinds(prevented.correlationId), ['deadline', 'late', 'prevented'])
+})
+
+test('health() is fine while all is well, and names dead letters, open breakers and backlogs that do not move', async () => {
+  const goOn = gate()
+  const begun = gate()
+  let broken = false
+  const oracle = service('oracle')
+    .on(Asked, { retry: { attempts: 1 } }, ({ id }) => {
+      if (id === 'bad') throw new Error('never')
+    })
+    .on(Answered, { breaker: { failures: 1, pause: '1h' } }, () => {
+      if (broken) throw new Error('down')
+    })
+  const clerk = service('clerk').on(Undone, async () => {
+    begun.open()
+    await goOn.promise
+  })
+  await using w = await lenientWorld([oracle, clerk])
+  await w.publish([Asked({ id: 'good' }), Answered({ id: 'good' })])
+  await w.settled()
+  const fine = await w.app.health()
+  assert.equal(fine.ok, true, fine.problems.join())
+  assert.deepEqual(fine.problems, [])
+  assert.deepEqual(
+    fine.readers.map(({ reader, backlog, oldestMs, waiting, dead, partitionsHeld }) => [reader, backlog, oldestMs, waiting, dead, partitionsHeld]),
+    [['oracle', 0, 0, 0, 0, 16], ['clerk', 0, 0, 0, 0, 16]],
+  ) // prettier-ignore
+  broken = true
+  await w.publish([Asked({ id: 'bad' }), Answered({ id: 'bad' })])
+  await w.settled()
+  const trouble = await w.app.health()
+  assert.equal(trouble.ok, false)
+  assert.deepEqual(trouble.problems, ['oracle has 1 dead letter', 'oracle has open breakers: answered'])
+  goOn.open()
+})
+
+test('a handler that holds the transaction open for long is warned about by name', async () => {
+  const warnings: string[] = []
+  const log: Logger = { debug() {}, info() {}, error() {}, warn: (_, text) => void warnings.push(text) }
+  const slow: string[] = []
+  const oracle = service('oracle')
+    .on(Asked, async () => w.env.advance(251))
+    .on(Answered, async () => w.env.advance(250))
+  await using w = await lenientWorld([oracle], {
+    log,
+    hooks: { slow: ({ reaction, heldMs }) => void slow.push(`${reaction} ${heldMs}`) },
+  })
+  await w.publish([Asked({ id: 'k' }), Answered({ id: 'k' })])
+  await w.settled()
+  assert.deepEqual(slow, ['asked 251'])
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0]!, /oracle\/asked held the transaction open for 251 ms.*`call`/)
+})
+
+test('hooks that throw are logged and do no harm', async () => {
+  const logged: unknown[] = []
+  const log: Logger = { debug() {}, info() {}, warn() {}, error: (facts) => void logged.push(facts) }
+  const names = [
+    'appended',
+    'handled',
+    'skipped',
+    'failed',
+    'dead',
+    'call',
+    'breaker',
+    'batch',
+    'slow',
+    'leases',
+    'idle',
+  ]
+  const bad = Object.fromEntries(names.map((name) => [name, () => assert.fail(`the hook ${name}`)])) as Hooks
+  const handled: number[] = []
+  const oracle = service('oracle', { retry: { attempts: 2 } }).on(
+    Asked,
+    { emits: [Answered], call: () => 1, breaker: { failures: 1 } },
+    (asked, { attempt }) => {
+      if (attempt === 1) throw new Error('down')
+      handled.push(asked.n)
+      return Answered(asked)
+    },
+  )
+  await using w = await lenientWorld([oracle], { log, hooks: bad })
+  await w.publish([Asked({ id: 'a', n: 1 }), Asked({ id: 'b', n: 2 })])
+  await w.advance('10m')
+  assert.deepEqual(handled.sort(), [1, 2])
+  assert.equal(w.saw(Answered).length, 2)
+  const hooked = new Set(logged.flatMap((facts) => (facts as { hook?: string }).hook ?? []))
+  for (const name of ['appended', 'handled', 'failed', 'call', 'breaker', 'batch', 'idle'])
+    assert.ok(hooked.has(name), name)
+})
+
+test('hooks are told only what has been committed, and each fact once', async () => {
+  const facts: string[] = []
+  const oracle = service('oracle').on(Asked, { emits: [Answered], retry: { attempts: 2 } }, (asked, { attempt }) => {
+    if (asked.n === 2 && attempt === 1) throw new Error('down')
+    return Answered(asked)
+  })
+  await using w = await lenientWorld([oracle], {
+    hooks: {
+      appended: ({ events }) => void facts.push(...events.map(({ type, data }) => `appended ${type} ${data}`)),
+      handled: ({ event }) => void facts.push(`handled ${event.data}`),
+      failed: ({ event }) => void facts.push(`failed ${event.data}`),
+    },
+  })
+  await w.publish([1, 2, 3].map((n) => Asked({ id: `k${n}`, n })))
+  await w.advance('10m')
+  const expected = [1, 2, 3].flatMap((n) => {
+    const data = `{"id":"k${n}","n":${n}}`
+    return [`appended asked ${data}`, `handled ${data}`, `appended answered ${data}`]
+  })
+  assert.deepEqual(facts.sort(), [...expected, 'failed {"id":"k2","n":2}'].sort())
+})

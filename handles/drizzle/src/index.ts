@@ -1,0 +1,47 @@
+/** Hands a reaction its open transaction as a Drizzle database. */
+import type { Logger } from 'drizzle-orm'
+import { QuadrilleError, type DbAdapter } from 'quadrille'
+import { sqliteOpener, type DrizzleSqlite } from './sqlite-database.ts'
+
+export type { DrizzleRunResult, DrizzleSqlite } from './sqlite-database.ts'
+
+/** Options of {@link drizzle}. */
+export interface DrizzleOptions {
+  /** Column names in the database when the schema does not give them. */
+  readonly casing?: 'snake_case' | 'camelCase'
+  /** Gets every query with its parameters; for example Drizzle's `DefaultLogger`. */
+  readonly logger?: Logger
+}
+
+/**
+ * The `db` option of a service whose handlers write with Drizzle. What they write commits together with the events
+ * that they return. `db.transaction()` is refused with `TRANSACTION_CONTROL`: the reaction is the transaction.
+ *
+ * Errors of the database arrive as they are, without Drizzle's own error around them. In raw SQL booleans are stored as 1
+ * and 0; a Date must be made text or a number first (`PARAMETER_UNSUPPORTED`), or be written through a column that says
+ * how. A query after the handler has returned throws `HANDLE_CLOSED`.
+ *
+ * @param schema - Tables and relations; only needed for `db.query`.
+ * @throws QuadrilleError `HANDLE_UNSUPPORTED` when the ledger is of a kind that this package does not know.
+ *
+ * @example
+ * ```ts
+ * const payments = sqliteTable('payments', { orderId: text('order_id').primaryKey(), amount: integer() })
+ * const paymentService = service('payments', { db: drizzle() }).on(OrderCreated, async (order, { db }) => {
+ *   await db.insert(payments).values({ orderId: order.orderId, amount: order.total })
+ * })
+ * ```
+ */
+export function drizzle<Schema extends Record<string, unknown> = Record<string, never>>(
+  schema?: Schema,
+  options: DrizzleOptions = {},
+): DbAdapter<DrizzleSqlite<Schema>> {
+  const sqlite = sqliteOpener({ schema, ...options })
+  return {
+    name: 'drizzle',
+    open(handle) {
+      if (handle.kind === 'sqlite') return sqlite(handle)
+      throw new QuadrilleError('HANDLE_UNSUPPORTED', { handle: '@quadrille/drizzle', ledger: handle.kind })
+    },
+  }
+}

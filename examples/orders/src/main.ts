@@ -1,0 +1,51 @@
+/** `npm start`: see README.md for what can be said behind `--`. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { run, type RunOptions } from './running/run.ts'
+import { serveAlone, type AloneOptions } from './running/serve-alone.ts'
+import { serviceNames } from './running/worker.ts'
+
+function wholeNumber(text: string): number {
+  const number = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number)) throw new InvalidArgumentError('It must be a whole number.')
+  return number
+}
+
+const stop = new AbortController()
+process.once('SIGINT', () => stop.abort())
+process.once('SIGTERM', () => stop.abort())
+
+type Given = Omit<RunOptions, 'rate'> & Partial<Pick<RunOptions, 'rate'>> & Partial<Omit<AloneOptions, 'data' | 'port'>>
+
+const program = new Command('npm start --')
+  .description('Opens a shop whose four services react to each other, and lets customers order.')
+  .option('--orders <n>', 'how many sample orders are placed', wholeNumber, 60)
+  .option('--seed <n>', 'the same seed gives the same orders and the same trouble', wholeNumber, 1)
+  .option(
+    '--rate <n>',
+    'orders a second (default: 8; with --chaos 10; with --once as fast as the shop takes them)',
+    wholeNumber,
+  )
+  .option('--once', 'end by itself with a summary; exit code 1 when an invariant does not hold', false)
+  .option('--chaos', 'kill the worker process (SIGKILL) and start it again, every 0.3 to 1.5 seconds', false)
+  .option('--json', 'print nothing but the summary, as one line of JSON', false)
+  .addOption(new Option('--processes', 'run each service in a process of its own').default(false).conflicts('chaos'))
+  .option('--data <folder>', 'where the data is kept (default: a temporary folder, removed at the end)')
+  .option('--port <n>', 'of the API and the page (default: any free port)', wholeNumber, 0)
+  .addOption(
+    new Option('--service <name>', 'run only this service, beside others on the same data').choices(serviceNames),
+  )
+  .addOption(new Option('--provider <url>', 'with --service payments: the payment provider').env('PROVIDER_URL'))
+  .addOption(new Option('--mailbox <url>', 'with --service notifications: the mail server').env('MAILBOX_URL'))
+  .allowExcessArguments(false)
+  .action(async (given: Given) => {
+    const { service, data } = given
+    if (service) {
+      if (!data) return program.error('error: --service needs --data: the folder that the services share')
+      process.exitCode = await serveAlone({ ...given, service, data }, stop.signal)
+      return
+    }
+    const rate = given.rate ?? (given.chaos ? 10 : given.once ? Infinity : 8)
+    process.exitCode = await run({ ...given, rate }, stop.signal)
+  })
+
+await program.parseAsync()

@@ -1,0 +1,145 @@
+/** One run of the whole: opens the shop and the world around it, lets customers order, and looks whether all ended right. */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { goShopping } from '../customers.ts'
+import { startMailbox } from '../mailbox/mailbox-server.ts'
+import type { OrderCounts } from '../order-queries.ts'
+import { startProvider } from '../payment-provider/provider-server.ts'
+import { troubleBySeed } from '../payment-provider/trouble.ts'
+import { draw } from '../random.ts'
+import { sampleOrders } from '../sample-orders.ts'
+import { progressOn, silent, type Progress } from './progress.ts'
+import { waitUntilSettled } from './settling.ts'
+import { openShop, openShopOfProcesses, openShopWithChaos, type Shop, type ShopOptions } from './shop.ts'
+import { summarise, summaryText, type Summary } from './summary.ts'
+import { untilAborted } from './until-aborted.ts'
+import { callWitnesses, type Witnesses } from './witnesses.ts'
+
+export interface RunOptions {
+  readonly orders: number
+  readonly seed: number
+  /** Ends by itself, with a summary. Otherwise the shop stays open until it is told to stop. */
+  readonly once: boolean
+  readonly chaos: boolean
+  readonly processes: boolean
+  readonly json: boolean
+  /** Of the API; 0 for any free port. */
+  readonly port: number
+  /** Orders a second. */
+  readonly rate: number
+  /** Kept afterwards. Default: a temporary folder, removed at the end. */
+  readonly data?: string
+}
+
+const lostMailAnswers = 0.03
+const drawEveryMs = 150
+
+/** Returns the exit code. `stop` ends it early, but in good order. */
+export async function run(options: RunOptions, stop: AbortSignal): Promise<number> {
+  const data = options.data ?? (await mkdtemp(join(tmpdir(), 'quadrille-orders-')))
+  await mkdir(data, { recursive: true })
+  const closing: (() => Promise<unknown>)[] = []
+  if (!options.data) closing.push(() => rm(data, { recursive: true, force: true }))
+  try {
+    const world = await openWorld(data, options, closing)
+    return await stayOpen({ options, stop, ...world })
+  } finally {
+    for (const close of closing.reverse()) await close()
+  }
+}
+
+/** Everything in the order in which it depends on each other; it is closed the other way round. */
+async function openWorld(data: string, options: RunOptions, closing: (() => Promise<unknown>)[]) {
+  const { seed } = options
+  const provider = await startProvider({ file: join(data, 'provider.db'), trouble: troubleBySeed(seed) })
+  closing.push(() => provider.close())
+  const losesAnswer = (messageId: string) => draw(seed, 'mail', messageId) < lostMailAnswers
+  const mailbox = await startMailbox({ file: join(data, 'mailbox.jsonl'), losesAnswer })
+  closing.push(() => mailbox.close())
+  const shop = await open({ data, provider: provider.url, mailbox: mailbox.url, port: options.port }, options)
+  closing.push(() => shop.stop())
+  const witnesses = await callWitnesses({ data, provider: provider.url, mailbox })
+  closing.push(() => witnesses.close())
+
+  const progress = options.json ? silent : progressOn(process.stdout)
+  progress.say(`The shop is open at ${shop.api}`)
+  progress.say(`data ${data}, payment provider ${provider.url}, mail server ${mailbox.url}`)
+  return { shop, witnesses, progress }
+}
+
+async function stayOpen(trading: Trade): Promise<number> {
+  const { options, stop, shop, progress } = trading
+  const summary = await trade(trading)
+  if (!summary) {
+    progress.say('Stopped. Orders that are open go on when the shop opens again on the same --data.')
+    return 0
+  }
+  if (options.json) console.log(JSON.stringify(summary))
+  else progress.say(`\n${summaryText(summary)}\n`)
+  if (!options.once) {
+    progress.say(`Place orders and follow them at ${shop.api} (Ctrl-C stops)`)
+    await untilAborted(stop)
+  }
+  return summary.invariants === 'hold' ? 0 : 1
+}
+
+function open(shop: ShopOptions, { chaos, processes, seed }: RunOptions): Promise<Shop> {
+  if (chaos) return openShopWithChaos(shop, seed)
+  return processes ? openShopOfProcesses(shop) : openShop(shop)
+}
+
+interface Trade {
+  readonly options: RunOptions
+  readonly stop: AbortSignal
+  readonly shop: Shop
+  readonly witnesses: Witnesses
+  readonly progress: Progress
+}
+
+/**
+ * Lets customers order, waits until all of it has ended, and asks the witnesses what has happened. Undefined when it
+ * was stopped before that.
+ */
+async function trade({ options, stop, shop, witnesses, progress }: Trade): Promise<Summary | undefined> {
+  const orders = sampleOrders(options.seed, options.orders)
+  const accepted: string[] = []
+  const line = () =>
+    statusLine(witnesses.counts(), { placed: accepted.length, total: orders.length, kills: shop.kills() })
+  const drawing = setInterval(() => progress.show(line()), drawEveryMs)
+  const closed = new AbortController()
+  const signal = AbortSignal.any([stop, closed.signal])
+  try {
+    const onAccepted = (orderId: string) => accepted.push(orderId)
+    const shopping = goShopping({ api: shop.api, orders, rate: options.rate, signal, onAccepted })
+    await Promise.race([shopping, shop.broken])
+    await shop.calmDown()
+    await waitUntilSettled({ api: shop.api, witnesses, accepted, signal: stop })
+  } finally {
+    closed.abort()
+    clearInterval(drawing)
+  }
+  progress.say(line())
+  if (stop.aborted) return undefined
+  if (!options.json) progress.say(await mostEventful(shop.api, accepted))
+  // What nobody is working on any more can not change any more: only then the witnesses are asked.
+  if (options.once) await shop.stop()
+  const about = { ...(await witnesses.repeats()), kills: shop.kills(), seed: options.seed }
+  return summarise(await witnesses.facts(accepted), about)
+}
+
+function statusLine(counts: OrderCounts, { placed, total, kills }: { placed: number; total: number; kills: number }) {
+  const { pending, completed, cancelled } = counts
+  const orders = `placed ${placed}/${total}   in progress ${pending}   completed ${completed}   cancelled ${cancelled}`
+  return kills > 0 ? `${orders}   kills ${kills}` : orders
+}
+
+/** The most eventful conversation of the run, as a diagram. */
+async function mostEventful(api: string, orderIds: readonly string[]): Promise<string> {
+  let longest = ''
+  for (const orderId of orderIds.slice(0, 50)) {
+    const diagram = await (await fetch(new URL(`/orders/${orderId}/diagram`, api))).text()
+    if (diagram.length > longest.length) longest = diagram
+  }
+  return longest === '' ? '' : `\nOne conversation, as a Mermaid sequence diagram:\n\n${longest}`
+}

@@ -1,0 +1,61 @@
+/** What a run came to. */
+import { countDuplicates, isPaid, lostOrders, sumMinor, unitsOf, violations, type Facts } from '../invariants.ts'
+import { showMinor } from '../money.ts'
+
+export interface Summary {
+  readonly orders: number
+  readonly completed: number
+  readonly cancelled: number
+  readonly chargedMinor: number
+  readonly refundedMinor: number
+  readonly completedTotalMinor: number
+  /** Units held by reservations. */
+  readonly stockHeld: number
+  readonly mails: number
+  /** Effects that happened more than once. */
+  readonly duplicates: number
+  /** Orders neither completed nor cancelled. */
+  readonly lost: number
+  readonly invariants: 'hold' | readonly string[]
+  /** Calls to the outside that were made again, were recognised by their key, and had no second effect. */
+  readonly repeatedCharges: number
+  readonly repeatedMails: number
+  readonly kills: number
+  readonly seed: number
+}
+
+export type RunFacts = Pick<Summary, 'repeatedCharges' | 'repeatedMails' | 'kills' | 'seed'>
+
+export function summarise(facts: Facts, run: RunFacts): Summary {
+  const completed = facts.orders.filter((order) => order.status === 'completed')
+  const broken = violations(facts)
+  return {
+    orders: new Set([...facts.accepted, ...facts.orders.map((order) => order.orderId)]).size,
+    completed: completed.length,
+    cancelled: facts.orders.filter((order) => order.status === 'cancelled').length,
+    chargedMinor: sumMinor(facts.charges.filter(isPaid)),
+    refundedMinor: sumMinor(facts.refunds),
+    completedTotalMinor: completed.reduce((sum, order) => sum + order.totalMinor, 0),
+    stockHeld: unitsOf(facts.reservations.filter((each) => each.held)),
+    mails: facts.mails.length,
+    duplicates: countDuplicates(facts),
+    lost: lostOrders(facts).length,
+    invariants: broken.length === 0 ? 'hold' : broken,
+    ...run,
+  }
+}
+
+/** For people. */
+export function summaryText(summary: Summary): string {
+  const { orders, completed, cancelled, chargedMinor, refundedMinor, completedTotalMinor, stockHeld, mails } = summary
+  const lines = [
+    `${orders} orders: ${completed} completed, ${cancelled} cancelled, ${summary.lost} lost`,
+    `money: ${showMinor(chargedMinor)} charged − ${showMinor(refundedMinor)} refunded = ${showMinor(chargedMinor - refundedMinor)}; completed orders cost ${showMinor(completedTotalMinor)}`,
+    `stock: ${stockHeld} units held; mails: ${mails}; double effects: ${summary.duplicates}`,
+    `repeated calls that had no second effect: ${summary.repeatedCharges} to the payment provider, ${summary.repeatedMails} mails`,
+  ]
+  if (summary.kills > 0) lines.push(`the worker was killed ${summary.kills} times`)
+  if (summary.invariants === 'hold') lines.push('all invariants hold')
+  else lines.push('THESE INVARIANTS DO NOT HOLD:', ...summary.invariants.map((sentence) => `  ${sentence}`))
+  return lines.join('\n')
+}

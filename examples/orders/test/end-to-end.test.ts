@@ -1,0 +1,123 @@
+/** The runs of README.md, as processes, the way people start them. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test, type TestContext } from 'node:test'
+import type { Summary } from '../src/running/summary.ts'
+
+/** A run that takes longer hangs. */
+const limit = { timeout: 120_000 }
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+function start(t: TestContext, ...args: string[]) {
+  const child = spawn(process.execPath, ['--conditions=quadrille-source', main, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  t.after(() => child.kill('SIGKILL'))
+  let out = ''
+  let errors = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, out, errors }))
+  return { child, ended, out: () => out }
+}
+
+async function summaryOf(t: TestContext, ...args: string[]): Promise<Summary> {
+  const { code, out, errors } = await start(t, ...args).ended
+  assert.equal(code, 0, `${out}${errors}`)
+  assert.equal(out.trimEnd().split('\n').length, 1, out)
+  return JSON.parse(out) as Summary
+}
+
+function assertRight(summary: Summary, orders: number): void {
+  assert.partialDeepStrictEqual(summary, { orders, lost: 0, duplicates: 0, invariants: 'hold' })
+  assert.equal(summary.completed + summary.cancelled, orders)
+  assert.equal(summary.mails, summary.completed)
+  assert.equal(summary.chargedMinor - summary.refundedMinor, summary.completedTotalMinor)
+  assert.ok(summary.completed > 0 && summary.cancelled > 0, 'some complete and some do not')
+}
+
+test('a run ends by itself, and everything holds', limit, async (t) => {
+  const summary = await summaryOf(t, '--once', '--json', '--orders', '60', '--seed', '7')
+  assertRight(summary, 60)
+  assert.ok(summary.repeatedCharges > 0, 'the provider has made trouble')
+})
+
+test('killed again and again in the middle of it, everything holds', limit, async (t) => {
+  const summary = await summaryOf(t, '--once', '--json', '--chaos', '--orders', '120', '--seed', '7')
+  assertRight(summary, 120)
+  assert.ok(summary.kills >= 5, `${summary.kills} kills`)
+})
+
+test('each service in a process of its own on the same file: everything holds', limit, async (t) => {
+  assertRight(await summaryOf(t, '--once', '--json', '--processes', '--orders', '60', '--seed', '7'), 60)
+})
+
+test(
+  'without --once it prints a conversation and the address of the page, stays up, and stops on SIGTERM',
+  limit,
+  async (t) => {
+    const { child, ended, out } = start(t, '--orders', '10', '--rate', '50')
+    while (!/follow them at (http:\S+)/.test(out())) await once(child.stdout, 'data')
+    const page = /follow them at (http:\S+)/.exec(out())![1]!
+    assert.match(out(), /sequenceDiagram/)
+    assert.equal((await fetch(page)).status, 200)
+    child.kill('SIGTERM')
+    const { code, errors } = await ended
+    assert.equal(code, 0)
+    assert.equal(errors, '')
+  },
+)
+
+test('a run that is interrupted can be taken up again on the same data', limit, async (t) => {
+  const data = await mkdtemp(join(tmpdir(), 'quadrille-again-'))
+  t.after(() => rm(data, { recursive: true }))
+  const { child, ended, out } = start(t, '--data', data, '--orders', '40', '--rate', '10')
+  while (!/completed [1-9]/.test(out())) await once(child.stdout, 'data')
+  child.kill('SIGINT')
+  assert.deepEqual(await ended.then(({ code, errors }) => ({ code, errors })), { code: 0, errors: '' })
+  assertRight(await summaryOf(t, '--once', '--json', '--data', data, '--orders', '40'), 40)
+})
+
+test('services started one by one, by hand, are the same shop', limit, async (t) => {
+  const data = await mkdtemp(join(tmpdir(), 'quadrille-alone-'))
+  t.after(() => rm(data, { recursive: true }))
+  const orders = start(t, '--service', 'orders', '--data', data)
+  const inventory = start(t, '--service', 'inventory', '--data', data)
+  for (const service of [orders, inventory])
+    while (!service.out().includes('runs on')) await once(service.child.stdout, 'data')
+  const api = /its API at (http:\S+)/.exec(orders.out())![1]!
+  // Nobody takes payments here, so what the inventory can not deliver is all that can end an order.
+  const body = JSON.stringify({ customerId: 'ada', items: [{ productId: 'print', quantity: 99 }] })
+  const { headers } = await fetch(`${api}/orders`, { method: 'POST', body })
+  const deadline = AbortSignal.timeout(20_000)
+  const status = async () => ((await (await fetch(api + headers.get('location'))).json()) as { status: string }).status
+  while ((await status()) === 'pending') deadline.throwIfAborted()
+  assert.equal(await status(), 'cancelled')
+  for (const service of [orders, inventory]) service.child.kill('SIGTERM')
+  for (const service of [orders, inventory]) {
+    const { code, errors } = await service.ended
+    assert.equal(code, 0, errors)
+  }
+})
+
+test('what makes no sense is refused with a sentence', limit, async (t) => {
+  const wrong: [string[], RegExp][] = [
+    [['--fast'], /unknown option '--fast'/],
+    [['--orders', 'many'], /must be a whole number/],
+    [['--service', 'shipping', '--data', 'x'], /Allowed choices are orders, payments, inventory, notifications/],
+    [['--service', 'payments'], /needs --data/],
+    [['--service', 'payments', '--data', join(tmpdir(), 'nobody')], /needs --provider/],
+    [['--chaos', '--processes'], /cannot be used with/],
+    [['extra'], /too many arguments/],
+  ]
+  for (const [args, message] of wrong) {
+    const { code, errors } = await start(t, ...args).ended
+    assert.equal(code, 1, args.join(' '))
+    assert.match(errors, message)
+  }
+})

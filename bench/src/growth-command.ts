@@ -1,0 +1,74 @@
+/** `growth` on the command line: its options, and its result as JSON or as a table. */
+import { countOf, UsageError, type Given, type OptionKinds } from './arguments.ts'
+import { growth, type GrowthOptions, type GrowthResult, type SizeResult } from './growth.ts'
+
+type Numbers = Omit<GrowthOptions, 'progress'>
+
+const full: Numbers = {
+  sizes: [10_000, 1_000_000, 5_000_000],
+  backlog: 1_000_000,
+  orders: 5_000,
+  warmUp: 500,
+  rounds: 3,
+}
+const quick: Numbers = { sizes: [10_000, 100_000, 300_000], backlog: 50_000, orders: 3_000, warmUp: 500, rounds: 3 }
+
+export const growthOptions: OptionKinds = {
+  events: { takes: 'text', says: 'history to measure with, rising: 10k,1m,5m (default; --quick: 10k,100k,300k)' },
+  backlog: { takes: 'number', says: `events that wait when the services start (default 1m; --quick: 50k)` },
+  'no-backlog': { takes: 'nothing', says: 'leave the backlog out' },
+  orders: { takes: 'number', says: `orders of a throughput run (default ${full.orders})` },
+  'warm-up': { takes: 'number', says: `orders before the clock starts (default ${full.warmUp})` },
+  rounds: { takes: 'number', says: `throughput runs of each size (default ${full.rounds})` },
+  quick: { takes: 'nothing', says: 'smaller numbers: a minute instead of many' },
+  json: { takes: 'nothing', says: 'print one line of JSON, and nothing else on standard output' },
+}
+
+/** @throws UsageError for sizes that make no sense. */
+export async function growthCommand(given: Given): Promise<void> {
+  const otherwise = given.flags.has('quick') ? quick : full
+  const json = given.flags.has('json')
+  const result = await growth({
+    sizes: given.texts.has('events') ? sizesOf(given.texts.get('events')!) : otherwise.sizes,
+    backlog: given.flags.has('no-backlog') ? 0 : given.number('backlog', otherwise.backlog),
+    orders: given.number('orders', otherwise.orders),
+    warmUp: given.number('warm-up', otherwise.warmUp),
+    rounds: given.number('rounds', otherwise.rounds),
+    progress: (text) => {
+      if (!json) console.error(text)
+    },
+  })
+  console.log(json ? JSON.stringify(result) : table(result))
+}
+
+function sizesOf(text: string): readonly number[] {
+  const sizes = text.split(',').map(countOf)
+  if (sizes.every((size, index) => size !== undefined && size > (sizes[index - 1] ?? 0))) return sizes as number[]
+  throw new UsageError(`--events takes rising numbers such as 10k,1m,5m, not ${JSON.stringify(text)}`)
+}
+
+function table({ sizes, control, backlog, machine, seconds }: GrowthResult): string {
+  const line = (name: string, each: SizeResult): string =>
+    [name, each.ordersPerSecond, each.shareOfFirst, each.cpuSecondsPer1000, each.cpuOfFirst, each.startMs, each.fileMb]
+      .concat(`${each.rssBeforeMb} -> ${each.rssAfterMb}`)
+      .map((cell) => String(cell).padStart(14))
+      .join('')
+  const head = [
+    'events',
+    'orders/s',
+    'of the first',
+    'CPU-s / 1,000',
+    'of the first',
+    'start, ms',
+    'file, MB',
+    'RSS, MB',
+  ]
+  return [
+    head.map((cell) => cell.padStart(14)).join(''),
+    ...sizes.map((each) => line(String(each.events), each)),
+    line('control', control),
+    '',
+    backlog ? `backlog: ${JSON.stringify(backlog)}` : 'no backlog measured',
+    `${seconds} s on ${JSON.stringify(machine)}`,
+  ].join('\n')
+}

@@ -1,0 +1,41 @@
+/** `npm run bench -- <benchmark>`: see bench/README.md. */
+import { listed, parse, UsageError, type Given, type OptionKinds } from './arguments.ts'
+import { growthCommand, growthOptions } from './growth-command.ts'
+import { orderFlowCommand, orderFlowOptions } from './order-flow-command.ts'
+
+interface Command {
+  readonly says: string
+  readonly options: OptionKinds
+  readonly run: (given: Given) => Promise<void>
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  'order-flow': {
+    says: 'the order flow beside an emitter and a hand-written outbox',
+    options: orderFlowOptions,
+    run: orderFlowCommand,
+  },
+  growth: { says: 'the order flow on a ledger full of history', options: growthOptions, run: growthCommand },
+}
+
+function help(): string {
+  const parts = Object.entries(commands).map(([name, { says, options }]) => `${name}: ${says}\n${listed(options)}`)
+  return `npm run bench -- <benchmark> [options]\n\n${parts.join('\n\n')}`
+}
+
+async function main([name, ...rest]: readonly string[]): Promise<void> {
+  if (name === '--help' || name === 'help') return console.log(help())
+  const command = name === undefined ? undefined : commands[name]
+  if (!command) {
+    const said = name === undefined ? 'no benchmark given' : `unknown benchmark ${JSON.stringify(name)}`
+    throw new UsageError(`${said}; there is: ${Object.keys(commands).join(', ')}\n\n${help()}`)
+  }
+  await command.run(parse(rest, command.options))
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  console.error(error instanceof UsageError ? error.message : error)
+  process.exitCode = 1
+}

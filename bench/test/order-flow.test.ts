@@ -1,0 +1,64 @@
+/** The benchmark says what was agreed, checks what it measures, and explains itself when asked for what is not there. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { checkTally, expectedTally } from '../src/tally.ts'
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+
+interface Ended {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function bench(...words: string[]): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['--conditions=quadrille-source', main, ...words], (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+    )
+  })
+}
+
+test('order-flow prints one line of JSON with the agreed keys, of results that were checked', async () => {
+  const numbers = ['--orders', '60', '--warm-up', '20', '--rounds', '1', '--rate', '40', '--seconds', '1']
+  const { code, stdout, stderr } = await bench('order-flow', '--ledger', 'sqlite', '--json', ...numbers)
+  assert.equal(code, 0, stderr)
+  assert.equal(stdout.trim().split('\n').length, 1)
+  const result = JSON.parse(stdout) as Record<string, unknown>
+  const agreed = ['ordersPerSecond', 'emitterOrdersPerSecond', 'handWrittenOrdersPerSecond', 'p50Ms', 'p99Ms']
+  assert.deepEqual(Object.keys(result).slice(0, 6), [...agreed, 'cpuSecondsPer1000'])
+  for (const key of [...agreed, 'cpuSecondsPer1000', 'handWrittenFullOrdersPerSecond', 'batchOrdersPerSecond'])
+    assert.ok((result[key] as number) > 0, `${key} is ${String(result[key])}`)
+  const systems = 5
+  assert.equal(result['verifiedOrders'], systems * (60 + 20) + 20 + 40)
+})
+
+test('a row that is missing, doubled or wrong fails the benchmark', () => {
+  const right = expectedTally(10)
+  checkTally('some system', right, 10)
+  for (const name of Object.keys(right) as (keyof typeof right)[]) {
+    for (const by of [-1, 1]) {
+      const wrong = { ...right, [name]: right[name] + by }
+      assert.throws(() => checkTally('some system', wrong, 10), new RegExp(`some system: wrong results.*${name} `))
+    }
+  }
+})
+
+test('what there is not is answered with what there is', async () => {
+  const cases: readonly [words: string[], says: RegExp][] = [
+    [[], /no benchmark given; there is: order-flow, growth/],
+    [['sprint'], /unknown benchmark "sprint"; there is: order-flow, growth/],
+    [['order-flow', '--ledger', 'abacus'], /unknown ledger "abacus"; there is: sqlite/],
+    [['order-flow', '--fast'], /'--fast'\. There is:\n {2}--ledger/],
+    [['order-flow', '--orders', 'many'], /--orders takes a number above zero, not "many"/],
+    [['growth', '--events', '5m,1m'], /--events takes rising numbers such as 10k,1m,5m, not "5m,1m"/],
+  ]
+  for (const [words, says] of cases) {
+    const { code, stdout, stderr } = await bench(...words)
+    assert.equal(code, 1)
+    assert.equal(stdout, '')
+    assert.match(stderr, says)
+  }
+})

@@ -163,7 +163,7 @@ export class Reader {
     const after = this.leases.position
     const page = await ledger.read({ after, limit: this.#size.next, types: plan.types, ahead: this.#size.isQuick })
     await addPage(page, this, list)
-    if (this.#due.timersDue(nowMs) && (page.end || (await this.#passed(after))))
+    if (await this.#timersMayFire(nowMs, page, after))
       await this.#due.addTimers(list, { nowMs, limit: this.#size.next })
     if (list.tasks.length > 0) {
       await this.#batch(list, page)
@@ -178,11 +178,14 @@ export class Reader {
   }
 
   /** Under a steady backlog the log never ends: timers then wait for where it ended when they fell due. */
-  async #passed(position: number): Promise<boolean> {
-    this.#timersAfter ??= (await this.context.ledger.health()).head
-    if (position < this.#timersAfter) return false
+  async #timersMayFire(nowMs: number, page: ReadPage, position: number): Promise<boolean> {
+    const due = this.#due.timersDue(nowMs)
+    if (due && !page.end) {
+      this.#timersAfter ??= (await this.context.ledger.health()).head
+      if (position < this.#timersAfter) return false
+    }
     this.#timersAfter = null
-    return true
+    return due
   }
 
   #addEnded(list: TaskList): void {

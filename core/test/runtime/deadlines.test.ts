@@ -110,6 +110,22 @@ test('an event that settles a deadline counts although it still sits in a backlo
   })
   await w.settled()
   assert.deepEqual(await effects(w.app, late), { open: 1 })
+
+  // The same again: the reader must not take the end of the first backlog for that of the second.
+  const longAgo = new Date(w.env.now() - 60 * 60_000).toISOString()
+  const source = { specversion: '1.0', source: 'elsewhere', time: longAgo }
+  const cloudEvent = (type: string, id: string) => ({
+    ...source,
+    id: `${type} ${id}`,
+    type,
+    partitionkey: id,
+    data: { id },
+  })
+  const fillers = Array.from({ length: 100 }, (_, i) => cloudEvent(Answered.type, `more filler ${i}`))
+  const second = [cloudEvent(Asked.type, 'second'), ...fillers, cloudEvent(Cancelled.type, 'second')]
+  await w.app.receive(second.map((event) => new TextEncoder().encode(JSON.stringify(event))))
+  await w.settled()
+  assert.deepEqual(await effects(w.app, late), { open: 1 })
 })
 
 test('a failing deadline handler is retried, runs once, and what comes for its key waits its turn', async () => {

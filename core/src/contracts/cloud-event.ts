@@ -1,6 +1,6 @@
 /** CloudEvents 1.0 in JSON (structured mode): how events leave a ledger and come into one. */
 import { QuadrilleError } from '../base/errors.ts'
-import type { EventRecord, NewEvent } from './event-record.ts'
+import type { NewEvent } from './event-record.ts'
 
 /** A CloudEvents 1.0 event as JSON, with the extension attributes that Quadrille uses. */
 export interface CloudEvent {
@@ -102,16 +102,6 @@ export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
     data: JSON.stringify(json['data']),
     extensions: extensions.length === 0 ? null : JSON.stringify(Object.fromEntries(extensions)),
   }
-}
-
-/** The exact event of a ledger as EventRecord, from its JSON text; the reverse of {@link recordText}. */
-export function recordFromText(text: string): EventRecord {
-  return JSON.parse(text) as EventRecord
-}
-
-/** An event of a ledger as JSON text, with the payload byte for byte. */
-export function recordText(event: EventRecord): string {
-  return JSON.stringify(event)
 }
 
 function parse(bytes: Uint8Array): Record<string, unknown> {

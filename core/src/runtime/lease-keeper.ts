@@ -3,7 +3,6 @@
  * the fair share, and hands everything back at the end. The truth is in the ledger, where `hold` proves every commit; this is only what the process believes.
  */
 import type { Cancel } from '../base/index.ts'
-import { partitionCount } from '../contracts/index.ts'
 import type { Lease } from '../ledger/index.ts'
 import type { ReaderContext } from './reader-context.ts'
 
@@ -167,6 +166,3 @@ export class LeaseKeeper {
 }
 
 const none: readonly Lease[] = []
-
-/** All partitions there are. */
-export const allPartitions: readonly number[] = Array.from({ length: partitionCount }, (_, partition) => partition)

@@ -1,4 +1,4 @@
-// Builds dist/ of every published package with tsc: core first, because the handles see its declarations.
+// Builds dist/ of every published package with tsc: core first, because the others see its declarations.
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'

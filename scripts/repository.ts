@@ -36,8 +36,13 @@ export function summaryLine({ passed, failed, skipped = 0 }: Counts): string {
 
 /** The packages that are published and have sources, in build order: core first. */
 export function packages(): string[] {
-  const handles = existsSync(join(root, 'handles')) ? readdirSync(join(root, 'handles')).sort() : []
-  return ['core', ...handles.map((name) => `handles/${name}`)].filter((folder) =>
+  const under = (group: string) =>
+    existsSync(join(root, group))
+      ? readdirSync(join(root, group))
+          .sort()
+          .map((name) => `${group}/${name}`)
+      : []
+  return ['core', ...['handles', 'ledgers', 'wires'].flatMap(under), 'cli'].filter((folder) =>
     existsSync(join(root, folder, 'src', 'index.ts')),
   )
 }

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 /** The top folder of the repository. */
 export const root: string = dirname(dirname(fileURLToPath(import.meta.url)))
 
-const skippedFolders = new Set(['node_modules', 'dist', 'coverage', '.git', '.cache'])
+/** In a worktree of Git, `.git` is a file. */
+const skipped = new Set(['node_modules', 'dist', 'coverage', '.git', '.cache'])
 
 /** Every file under the folders (relative to the root, with forward slashes), in a stable order. */
 export function walk(folders: readonly string[] = ['.']): string[] {
@@ -14,7 +15,8 @@ export function walk(folders: readonly string[] = ['.']): string[] {
   const visit = (folder: string): void => {
     for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
       const path = folder === '.' ? entry.name : `${folder}/${entry.name}`
-      if (entry.isDirectory() && !skippedFolders.has(entry.name)) visit(path)
+      if (skipped.has(entry.name)) continue
+      if (entry.isDirectory()) visit(path)
       if (entry.isFile()) found.push(path)
     }
   }

@@ -6,8 +6,15 @@ import { contractErrors } from './catalogue/contract-errors.ts'
 import { declarationErrors } from './catalogue/declaration-errors.ts'
 import { runtimeErrors } from './catalogue/runtime-errors.ts'
 import { ledgerErrors } from './catalogue/ledger-errors.ts'
+import { wireErrors } from './catalogue/wire-errors.ts'
 
 export type { ErrorSpec, Issue } from './catalogue/error-spec.ts'
 
 /** All error codes with what they say. Read by the documentation test and by `explain`. */
-export const errorCatalogue = { ...contractErrors, ...declarationErrors, ...runtimeErrors, ...ledgerErrors } as const
+export const errorCatalogue = {
+  ...contractErrors,
+  ...declarationErrors,
+  ...runtimeErrors,
+  ...ledgerErrors,
+  ...wireErrors,
+} as const

@@ -1,4 +1,4 @@
-/** CloudEvents 1.0 in JSON (structured mode): how events leave a ledger and come into one. */
+/** CloudEvents 1.0, in JSON (structured mode) and with attributes beside the data (binary mode): how events leave a ledger and come into one. */
 import { QuadrilleError } from '../base/errors.ts'
 import type { NewEvent } from './event-record.ts'
 
@@ -43,6 +43,26 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** The event as a CloudEvents 1.0 JSON object. */
 export function toCloudEvent(event: NewEvent & { readonly position?: number }): CloudEvent {
+  return { ...attributesOf(event), data: JSON.parse(event.data) as unknown } as CloudEvent
+}
+
+/** An event in CloudEvents binary mode: attributes as text beside the data, as brokers carry them in headers. */
+export interface BinaryEvent {
+  /** Names in lower case and without a binding's prefix; `datacontenttype` is among them. */
+  readonly attributes: Readonly<Record<string, string>>
+  /** The payload as JSON text, exactly as sent. */
+  readonly data: string
+}
+
+/** The event in CloudEvents 1.0 binary mode. A binding adds its prefix (`ce_`, `ce-`, ...) to the names. */
+export function toBinaryEvent(event: NewEvent & { readonly position?: number }): BinaryEvent {
+  const texts = Object.entries(attributesOf(event))
+    .filter(([name]) => name !== 'data')
+    .map(([name, value]): [string, string] => [name, typeof value === 'string' ? value : JSON.stringify(value)])
+  return { attributes: Object.fromEntries(texts), data: event.data }
+}
+
+function attributesOf(event: NewEvent & { readonly position?: number }): Record<string, unknown> {
   return {
     ...(event.extensions === null ? {} : (JSON.parse(event.extensions) as object)),
     specversion: '1.0',
@@ -60,7 +80,6 @@ export function toCloudEvent(event: NewEvent & { readonly position?: number }): 
     ...(event.reaction === null ? {} : { reaction: event.reaction }),
     ...(event.traceparent === null ? {} : { traceparent: event.traceparent }),
     ...(event.tracestate === null ? {} : { tracestate: event.tracestate }),
-    data: JSON.parse(event.data) as unknown,
   }
 }
 
@@ -74,6 +93,33 @@ export function toCloudEvent(event: NewEvent & { readonly position?: number }): 
  */
 export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
   const json = parse(bytes)
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) fail('it is not a JSON object')
+  const { data, ...attributes } = json as Record<string, unknown>
+  if (data === undefined) {
+    const base64 = 'data_base64' in attributes
+    fail(`data is missing${base64 ? ' (data_base64 is not supported)' : ''}`)
+  }
+  return fromAttributes(attributes, JSON.stringify(data), receivedMs)
+}
+
+/**
+ * Reads an event in CloudEvents 1.0 binary mode, as {@link fromCloudEvent} does.
+ *
+ * @param attributes - Names in lower case and without the binding's prefix.
+ * @param body - The payload as UTF-8 JSON; it is kept as it is.
+ * @throws QuadrilleError `EVENT_UNDECODABLE` with the reason.
+ */
+export function fromBinaryEvent(
+  attributes: Readonly<Record<string, unknown>>,
+  body: Uint8Array,
+  receivedMs = 0,
+): NewEvent {
+  const event = fromAttributes(attributes, '', receivedMs)
+  parse(body)
+  return { ...event, data: utf8.decode(body) }
+}
+
+function fromAttributes(json: Readonly<Record<string, unknown>>, data: string, receivedMs: number): NewEvent {
   if (json['specversion'] !== '1.0') fail(`specversion is ${JSON.stringify(json['specversion'])}, expected "1.0"`)
   const id = text(json, 'id') ?? fail('id is missing')
   if (id.length > idCharsMax) fail(`id is longer than ${idCharsMax} characters`)
@@ -84,7 +130,6 @@ export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
   const time = text(json, 'time')
   const timeMs = time === null ? receivedMs : timestamp.test(time) ? Date.parse(time) : NaN
   if (Number.isNaN(timeMs)) fail(`time is not an RFC 3339 timestamp: ${time}`)
-  if (!('data' in json)) fail(`data is missing${'data_base64' in json ? ' (data_base64 is not supported)' : ''}`)
   const extensions = Object.entries(json).filter(([name]) => !own.has(name))
   return {
     id,
@@ -99,30 +144,27 @@ export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
     reaction: text(json, 'reaction'),
     traceparent: text(json, 'traceparent'),
     tracestate: text(json, 'tracestate'),
-    data: JSON.stringify(json['data']),
+    data,
     extensions: extensions.length === 0 ? null : JSON.stringify(Object.fromEntries(extensions)),
   }
 }
 
-function parse(bytes: Uint8Array): Record<string, unknown> {
-  let json: unknown
+function parse(bytes: Uint8Array): unknown {
   try {
-    json = JSON.parse(utf8.decode(bytes))
+    return JSON.parse(utf8.decode(bytes))
   } catch (error) {
     throw new QuadrilleError('EVENT_UNDECODABLE', { reason: (error as Error).message }, error)
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) fail('it is not a JSON object')
-  return json as Record<string, unknown>
 }
 
-function text(json: Record<string, unknown>, name: string): string | null {
+function text(json: Readonly<Record<string, unknown>>, name: string): string | null {
   const value = json[name]
   if (value === undefined || value === null) return null
   if (typeof value !== 'string' || value === '') fail(`${name} is not a non-empty string`)
   return value as string
 }
 
-function whole(json: Record<string, unknown>, name: string): number | null {
+function whole(json: Readonly<Record<string, unknown>>, name: string): number | null {
   const value = json[name]
   if (value === undefined || value === null) return null
   const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value

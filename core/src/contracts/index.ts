@@ -10,4 +10,11 @@ export type {
   StandardSchemaProps,
 } from './standard-schema.ts'
 export * from './event-record.ts'
-export { toCloudEvent, fromCloudEvent, type CloudEvent } from './cloud-event.ts'
+export {
+  fromBinaryEvent,
+  fromCloudEvent,
+  toBinaryEvent,
+  toCloudEvent,
+  type BinaryEvent,
+  type CloudEvent,
+} from './cloud-event.ts'

@@ -1,0 +1,3 @@
+/** The Wire interface. The cases every wire passes are in `quadrille/conformance`. */
+export * from './wire.ts'
+export { sendByKey } from './send-by-key.ts'

@@ -62,7 +62,8 @@ export function orderApi(app: App, queries: OrderQueries): Hono<Served> {
   const products = catalogue.map(({ productId, name, price }) => ({ productId, name, price }))
   api.get('/products', (c) => c.json({ products }))
   api.get('/health', async (c) => c.json(await app.health()))
-  api.get('/orders', (c) => c.json({ counts: queries.counts(), orders: queries.recent(recentMax) }))
+  const recentOrders = async () => ({ counts: await queries.counts(), orders: await queries.recent(recentMax) })
+  api.get('/orders', async (c) => c.json(await recentOrders()))
 
   // Takes the order and answers at once: whether it can be paid and is in stock, nobody knows yet.
   api.post('/orders', bodyLimit({ maxSize: bodyBytesMax, onError: tooLarge }), async (c) => {
@@ -76,14 +77,14 @@ export function orderApi(app: App, queries: OrderQueries): Hono<Served> {
       return problem(c, 400, { title: 'Idempotency-Key must be 1 to 100 characters of A-Z a-z 0-9 . _ -' })
     const order = pricedOrder(orderId, request.data)
     await app.transact(orders, (context) => place(order, context), { correlationId: orderId })
-    const saved = queries.find(orderId)!
+    const saved = (await queries.find(orderId))!
     if (!sameOrder(saved, order)) return problem(c, 422, { title: 'This Idempotency-Key was used for another order' })
     const location = `/orders/${orderId}`
     return c.json({ orderId, status: saved.status, totalAmount: saved.totalAmount, location }, 202, { location })
   })
 
   const view = async (orderId: string): Promise<OrderView | undefined> => {
-    const order = queries.find(orderId)
+    const order = await queries.find(orderId)
     return order && orderView(order, await app.flow(orderId))
   }
   const unknown = (orderId: string) => ({ title: 'No such order', detail: `There is no order ${orderId}.` })
@@ -95,13 +96,13 @@ export function orderApi(app: App, queries: OrderQueries): Hono<Served> {
 
   api.get('/orders/:id/diagram', async (c) => {
     const orderId = c.req.param('id')
-    if (!queries.find(orderId)) return problem(c, 404, unknown(orderId))
+    if (!(await queries.find(orderId))) return problem(c, 404, unknown(orderId))
     return c.text(flowDiagram(await app.flow(orderId), app.services))
   })
 
-  api.get('/orders/:id/events', (c) => {
+  api.get('/orders/:id/events', async (c) => {
     const orderId = c.req.param('id')
-    if (!queries.find(orderId)) return problem(c, 404, unknown(orderId))
+    if (!(await queries.find(orderId))) return problem(c, 404, unknown(orderId))
     return streamSSE(c, (stream) => streamOrder(stream, () => view(orderId)))
   })
 

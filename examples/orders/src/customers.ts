@@ -7,7 +7,8 @@ const waitingMax = 16
 const retryMs = 100
 
 export interface Shopping {
-  readonly api: string
+  /** The shop's addresses: who finds one closed tries the next. */
+  readonly apis: readonly [string, ...string[]]
   readonly orders: readonly SampleOrder[]
   /** How many orders a second; Infinity for as fast as the shop takes them. */
   readonly rate: number
@@ -16,7 +17,7 @@ export interface Shopping {
 }
 
 /** Resolves when all orders are accepted, or when the signal is aborted. */
-export async function goShopping({ api, orders, rate, signal, onAccepted }: Shopping): Promise<void> {
+export async function goShopping({ apis, orders, rate, signal, onAccepted }: Shopping): Promise<void> {
   const began = performance.now()
   let next = 0
   async function customer(): Promise<void> {
@@ -24,7 +25,7 @@ export async function goShopping({ api, orders, rate, signal, onAccepted }: Shop
       const due = began + (index / rate) * 1000 - performance.now()
       if (due > 0) await sleep(due, undefined, { signal })
       const order = orders[index]!
-      await placeOrder(api, order, signal)
+      await placeOrder(apis, order, signal)
       onAccepted(order.orderId)
     }
   }
@@ -36,11 +37,15 @@ export async function goShopping({ api, orders, rate, signal, onAccepted }: Shop
 }
 
 /** A lost answer may mean a placed order or none. The key makes the second request the same as the first. */
-async function placeOrder(api: string, { orderId, ...order }: SampleOrder, signal: AbortSignal): Promise<void> {
+async function placeOrder(
+  apis: Shopping['apis'],
+  { orderId, ...order }: SampleOrder,
+  signal: AbortSignal,
+): Promise<void> {
   const headers = { 'content-type': 'application/json', 'idempotency-key': orderId }
   const request = { method: 'POST', headers, body: JSON.stringify(order), signal }
-  for (;;) {
-    const response = await fetch(new URL('/orders', api), request).catch(() => undefined)
+  for (let tries = 0; ; tries++) {
+    const response = await fetch(new URL('/orders', apis[tries % apis.length]), request).catch(() => undefined)
     if (response?.status === 202) return
     if (response && response.status < 500) throw new Error(`order refused: ${response.status} ${await response.text()}`)
     await sleep(retryMs, undefined, { signal })

@@ -1,7 +1,6 @@
 /** The inventory service. It reserves all that an order needs or nothing, and takes it back when the order is cancelled. */
 import { kysely } from '@quadrille/kysely'
-import type { Kysely } from 'kysely'
-import type { DatabaseSync } from 'node:sqlite'
+import { sql, type Kysely } from 'kysely'
 import { service, type DataOf } from 'quadrille'
 import { catalogue } from './catalogue.ts'
 import { InventoryRejected, InventoryUpdated, OrderCancelled, OrderCreated } from './contracts.ts'
@@ -12,15 +11,17 @@ export interface InventoryTables {
 }
 
 /** No constraints that would hide a mistake: that no stock is sold twice is for invariants.ts to see. */
-export function migrateInventory(db: DatabaseSync): void {
-  db.exec(`
-    CREATE TABLE IF NOT EXISTS inventory_stock (
-      product_id TEXT PRIMARY KEY, initial INTEGER NOT NULL, available INTEGER NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS inventory_reservation (
-      order_id TEXT NOT NULL, product_id TEXT NOT NULL, quantity INTEGER NOT NULL, released_at TEXT) STRICT;
-    CREATE INDEX IF NOT EXISTS inventory_reservation_order ON inventory_reservation (order_id)`)
-  const stock = db.prepare('INSERT OR IGNORE INTO inventory_stock VALUES (?, ?, ?)')
-  for (const product of catalogue) stock.run(product.productId, product.stock, product.stock)
+export async function migrateInventory(db: Kysely<InventoryTables>): Promise<void> {
+  await sql`CREATE TABLE IF NOT EXISTS inventory_stock (
+    product_id TEXT PRIMARY KEY, initial INTEGER NOT NULL, available INTEGER NOT NULL)`.execute(db)
+  await sql`CREATE TABLE IF NOT EXISTS inventory_reservation (
+    order_id TEXT NOT NULL, product_id TEXT NOT NULL, quantity INTEGER NOT NULL, released_at TEXT)`.execute(db)
+  await sql`CREATE INDEX IF NOT EXISTS inventory_reservation_order ON inventory_reservation (order_id)`.execute(db)
+  await db
+    .insertInto('inventory_stock')
+    .values(catalogue.map(({ productId, stock }) => ({ product_id: productId, initial: stock, available: stock })))
+    .onConflict((conflict) => conflict.column('product_id').doNothing())
+    .execute()
 }
 
 export const inventory = service('inventory', { db: kysely<InventoryTables>() }).on(

@@ -14,7 +14,10 @@ const stop = new AbortController()
 process.once('SIGINT', () => stop.abort())
 process.once('SIGTERM', () => stop.abort())
 
-type Given = Omit<RunOptions, 'rate'> & Partial<Pick<RunOptions, 'rate'>> & Partial<Omit<AloneOptions, 'data' | 'port'>>
+type Given = Omit<RunOptions, 'rate' | 'processes'> & {
+  readonly rate?: number
+  readonly processes?: number | true
+} & Partial<Omit<AloneOptions, 'data' | 'port'>>
 
 const program = new Command('npm start --')
   .description('Opens a shop whose four services react to each other, and lets customers order.')
@@ -26,9 +29,9 @@ const program = new Command('npm start --')
     wholeNumber,
   )
   .option('--once', 'end by itself with a summary; exit code 1 when an invariant does not hold', false)
-  .option('--chaos', 'kill the worker process (SIGKILL) and start it again, every 0.3 to 1.5 seconds', false)
+  .option('--chaos', 'kill a process (SIGKILL) and start it again, every 0.3 to 1.5 seconds', false)
   .option('--json', 'print nothing but the summary, as one line of JSON', false)
-  .addOption(new Option('--processes', 'run each service in a process of its own').default(false).conflicts('chaos'))
+  .option('--processes [n]', 'run each service in a process of its own, or in so many', wholeNumber)
   .option('--data <folder>', 'where the data is kept (default: a temporary folder, removed at the end)')
   .option('--port <n>', 'of the API and the page (default: any free port)', wholeNumber, 0)
   .addOption(
@@ -45,7 +48,8 @@ const program = new Command('npm start --')
       return
     }
     const rate = given.rate ?? (given.chaos ? 10 : given.once ? Infinity : 8)
-    process.exitCode = await run({ ...given, rate }, stop.signal)
+    const processes = given.processes === true ? 1 : (given.processes ?? 0)
+    process.exitCode = await run({ ...given, rate, processes }, stop.signal)
   })
 
 await program.parseAsync()

@@ -1,8 +1,7 @@
 /** The notification service. It tells the customer that the order is complete: one mail, and only then. */
 import { kysely } from '@quadrille/kysely'
+import { sql, type Kysely } from 'kysely'
 import { createHash } from 'node:crypto'
-import type { Kysely } from 'kysely'
-import type { DatabaseSync } from 'node:sqlite'
 import { service, type DataOf } from 'quadrille'
 import { OrderCompleted } from './contracts.ts'
 import type { Mailer, OutgoingMail } from './mailbox/mailer.ts'
@@ -12,9 +11,9 @@ export interface NotificationTables {
   notifications_mail: { order_id: string; message_id: string; sent_at: string }
 }
 
-export function migrateNotifications(db: DatabaseSync): void {
-  db.exec(`CREATE TABLE IF NOT EXISTS notifications_mail (
-    order_id TEXT NOT NULL, message_id TEXT NOT NULL, sent_at TEXT NOT NULL) STRICT`)
+export async function migrateNotifications(db: Kysely<NotificationTables>): Promise<void> {
+  await sql`CREATE TABLE IF NOT EXISTS notifications_mail (
+    order_id TEXT NOT NULL, message_id TEXT NOT NULL, sent_at TEXT NOT NULL)`.execute(db)
 }
 
 export const notifications = (mailer: Mailer) =>

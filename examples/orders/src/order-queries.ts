@@ -1,7 +1,8 @@
-/** Reading the order service's own table, beside its reactions: a plain read-only connection never waits for a writer. */
-import type { DatabaseSync } from 'node:sqlite'
+/** Reading the order service's own table, beside its reactions. */
 import type { Item } from './contracts.ts'
+import type { Readable } from './database.ts'
 import { fromMinor } from './money.ts'
+import type { OrderTables } from './orders.ts'
 
 export type OrderStatus = 'pending' | 'completed' | 'cancelled'
 
@@ -20,39 +21,41 @@ export interface OrderRow {
 export type OrderCounts = Readonly<Record<OrderStatus, number>>
 
 export interface OrderQueries {
-  find(orderId: string): OrderRow | undefined
+  find(orderId: string): Promise<OrderRow | undefined>
   /** The newest orders, newest first. */
-  recent(limit: number): readonly OrderRow[]
-  counts(): OrderCounts
+  recent(limit: number): Promise<readonly OrderRow[]>
+  counts(): Promise<OrderCounts>
 }
 
-export function orderQueries(db: DatabaseSync): OrderQueries {
-  const columns = 'order_id, customer_id, items, total_minor, status, reason, created_at, ended_at'
-  const find = db.prepare(`SELECT ${columns} FROM orders_order WHERE order_id = ?`)
-  const recent = db.prepare(`SELECT ${columns} FROM orders_order ORDER BY rowid DESC LIMIT ?`)
-  const counts = db.prepare('SELECT status, count(*) AS orders FROM orders_order GROUP BY status')
+export function orderQueries(db: Readable<OrderTables>): OrderQueries {
+  const orders = db.selectFrom('orders_order')
   return {
-    find(orderId) {
-      const row = find.get(orderId)
+    async find(orderId) {
+      const row = await orders.selectAll().where('order_id', '=', orderId).executeTakeFirst()
       return row && orderRow(row)
     },
-    recent: (limit) => recent.all(limit).map(orderRow),
-    counts() {
-      const rows = counts.all().map((row) => [String(row['status']), Number(row['orders'])])
-      return { pending: 0, completed: 0, cancelled: 0, ...Object.fromEntries(rows) } as OrderCounts
+    async recent(limit) {
+      const rows = await orders.selectAll().orderBy('created_at', 'desc').orderBy('order_id').limit(limit).execute()
+      return rows.map(orderRow)
+    },
+    async counts() {
+      const rows = await orders
+        .select(['status', (eb) => eb.fn.countAll().as('orders')])
+        .groupBy('status')
+        .execute()
+      const counts = rows.map(({ status, orders }) => [status, Number(orders)])
+      return { pending: 0, completed: 0, cancelled: 0, ...Object.fromEntries(counts) } as OrderCounts
     },
   }
 }
 
-function orderRow(row: Record<string, unknown>): OrderRow {
-  return {
-    orderId: String(row['order_id']),
-    customerId: String(row['customer_id']),
-    items: JSON.parse(String(row['items'])) as Item[],
-    totalAmount: fromMinor(Number(row['total_minor'])),
-    status: row['status'] as OrderStatus,
-    reason: row['reason'] as string | null,
-    createdAt: String(row['created_at']),
-    endedAt: row['ended_at'] as string | null,
-  }
-}
+const orderRow = (row: OrderTables['orders_order']): OrderRow => ({
+  orderId: row.order_id,
+  customerId: row.customer_id,
+  items: JSON.parse(row.items) as Item[],
+  totalAmount: fromMinor(row.total_minor),
+  status: row.status,
+  reason: row.reason,
+  createdAt: row.created_at,
+  endedAt: row.ended_at,
+})

@@ -3,8 +3,7 @@
  * whatever order and however late, an order goes from pending to completed or to cancelled once, and never back.
  */
 import { kysely } from '@quadrille/kysely'
-import type { Kysely } from 'kysely'
-import type { DatabaseSync } from 'node:sqlite'
+import { sql, type Kysely } from 'kysely'
 import { service, type DataOf } from 'quadrille'
 import {
   InventoryRejected,
@@ -33,10 +32,11 @@ export interface OrderTables {
   }
 }
 
-export function migrateOrders(db: DatabaseSync): void {
-  db.exec(`CREATE TABLE IF NOT EXISTS orders_order (
+export async function migrateOrders(db: Kysely<OrderTables>): Promise<void> {
+  await sql`CREATE TABLE IF NOT EXISTS orders_order (
     order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, items TEXT NOT NULL, total_minor INTEGER NOT NULL,
-    status TEXT NOT NULL, reason TEXT, created_at TEXT NOT NULL, ended_at TEXT) STRICT`)
+    status TEXT NOT NULL, reason TEXT, created_at TEXT NOT NULL, ended_at TEXT)`.execute(db)
+  await sql`CREATE INDEX IF NOT EXISTS orders_order_newest ON orders_order (created_at)`.execute(db)
 }
 
 export const orders = service('orders', { db: kysely<OrderTables>() })

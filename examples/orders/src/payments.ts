@@ -1,7 +1,6 @@
 /** The payment service. It charges for every order, and gives the money back when the order is cancelled. */
 import { kysely } from '@quadrille/kysely'
-import type { Kysely } from 'kysely'
-import type { DatabaseSync } from 'node:sqlite'
+import { sql, type Kysely } from 'kysely'
 import { service, type DataOf } from 'quadrille'
 import { OrderCancelled, OrderCreated, PaymentProcessed, PaymentRefunded } from './contracts.ts'
 import { toMinor } from './money.ts'
@@ -19,14 +18,13 @@ export interface PaymentTables {
 }
 
 /** No UNIQUE on order_id: that each order is paid once is the toolkit's promise, and invariants.ts looks whether it holds. */
-export function migratePayments(db: DatabaseSync): void {
-  db.exec(`
-    CREATE TABLE IF NOT EXISTS payments_payment (
-      payment_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount_minor INTEGER NOT NULL, status TEXT NOT NULL,
-      created_at TEXT NOT NULL) STRICT;
-    CREATE TABLE IF NOT EXISTS payments_refund (
-      refund_id TEXT PRIMARY KEY, payment_id TEXT NOT NULL, order_id TEXT NOT NULL, amount_minor INTEGER NOT NULL,
-      created_at TEXT NOT NULL) STRICT`)
+export async function migratePayments(db: Kysely<PaymentTables>): Promise<void> {
+  await sql`CREATE TABLE IF NOT EXISTS payments_payment (
+    payment_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount_minor INTEGER NOT NULL, status TEXT NOT NULL,
+    created_at TEXT NOT NULL)`.execute(db)
+  await sql`CREATE TABLE IF NOT EXISTS payments_refund (
+    refund_id TEXT PRIMARY KEY, payment_id TEXT NOT NULL, order_id TEXT NOT NULL, amount_minor INTEGER NOT NULL,
+    created_at TEXT NOT NULL)`.execute(db)
 }
 
 export const payments = (gateway: Gateway) =>

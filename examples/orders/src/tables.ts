@@ -1,14 +1,16 @@
-/** The tables of all services. */
-import { DatabaseSync } from 'node:sqlite'
-import { migrateInventory } from './inventory.ts'
-import { migrateNotifications } from './notifications.ts'
-import { migrateOrders } from './orders.ts'
-import { migratePayments } from './payments.ts'
+/** The tables of all services. Each service owns its own, and no other touches them; that they share a database is nobody's business. */
+import type { Kysely } from 'kysely'
+import { migrateInventory, type InventoryTables } from './inventory.ts'
+import { migrateNotifications, type NotificationTables } from './notifications.ts'
+import { migrateOrders, type OrderTables } from './orders.ts'
+import { migratePayments, type PaymentTables } from './payments.ts'
 
-/** Each service owns its tables, and no other service touches them. That they share a file here is nobody's business. */
-export function migrate(file: string): void {
-  const db = new DatabaseSync(file, { timeout: 10_000 })
-  db.exec('PRAGMA journal_mode = WAL')
-  for (const each of [migrateOrders, migratePayments, migrateInventory, migrateNotifications]) each(db)
-  db.close()
+export type ShopTables = OrderTables & PaymentTables & InventoryTables & NotificationTables
+
+/** The SQL is such as both SQLite and PostgreSQL understand. */
+export async function migrate(db: Kysely<ShopTables>): Promise<void> {
+  await migrateOrders(db)
+  await migratePayments(db)
+  await migrateInventory(db)
+  await migrateNotifications(db)
 }

@@ -57,6 +57,23 @@ test('each service in a process of its own on the same file: everything holds', 
   assertRight(await summaryOf(t, '--once', '--json', '--processes', '--orders', '60', '--seed', '7'), 60)
 })
 
+test('two processes of each service, any of them killed at any time: everything holds', limit, async (t) => {
+  const summary = await summaryOf(
+    t,
+    '--once',
+    '--json',
+    '--processes',
+    '2',
+    '--chaos',
+    '--orders',
+    '120',
+    '--seed',
+    '7',
+  )
+  assertRight(summary, 120)
+  assert.ok(summary.kills >= 5, `${summary.kills} kills`)
+})
+
 test(
   'without --once it prints a conversation and the address of the page, stays up, and stops on SIGTERM',
   limit,
@@ -112,7 +129,7 @@ test('what makes no sense is refused with a sentence', limit, async (t) => {
     [['--service', 'shipping', '--data', 'x'], /Allowed choices are orders, payments, inventory, notifications/],
     [['--service', 'payments'], /needs --data/],
     [['--service', 'payments', '--data', join(tmpdir(), 'nobody')], /needs --provider/],
-    [['--chaos', '--processes'], /cannot be used with/],
+    [['--processes', 'many'], /must be a whole number/],
     [['extra'], /too many arguments/],
   ]
   for (const [args, message] of wrong) {

@@ -8,13 +8,13 @@ import { openTables, orderOf } from './tables.ts'
 const open = () => openTables<InventoryTables>(migrateInventory)
 const line = (productId: string, quantity: number) => ({ productId, quantity, price: 1 })
 
-async function available(context: ReturnType<typeof open>, productId: string): Promise<number> {
+async function available(context: Awaited<ReturnType<typeof open>>, productId: string): Promise<number> {
   const query = context.db.selectFrom('inventory_stock').select('available').where('product_id', '=', productId)
   return (await query.executeTakeFirstOrThrow()).available
 }
 
 test('reserving takes the stock and tells what was reserved', async () => {
-  const context = open()
+  const context = await open()
   const event = await reserve(orderOf('o-1', [line('teapot', 5)]), context)
   assert.equal(event.type, 'inventory.updated')
   assert.partialDeepStrictEqual(event.data, { items: [{ productId: 'teapot', quantityReserved: 5 }] })
@@ -22,14 +22,14 @@ test('reserving takes the stock and tells what was reserved', async () => {
 })
 
 test('two lines of one product are reserved together, or not at all', async () => {
-  const context = open()
+  const context = await open()
   const event = await reserve(orderOf('o-1', [line('print', 2), line('print', 3)]), context)
   assert.equal(event.type, 'inventory.rejected')
   assert.equal(await available(context, 'print'), 4)
 })
 
 test('when one product is short nothing is taken', async () => {
-  const context = open()
+  const context = await open()
   const event = await reserve(orderOf('o-1', [line('lamp', 1), line('print', 5), line('teapot', 1)]), context)
   assert.equal(event.type, 'inventory.rejected')
   assert.partialDeepStrictEqual(event.data, { productId: 'print', quantityWanted: 5 })
@@ -37,7 +37,7 @@ test('when one product is short nothing is taken', async () => {
 })
 
 test('releasing puts back what the order holds, once', async () => {
-  const context = open()
+  const context = await open()
   await reserve(orderOf('o-1', [line('teapot', 5)]), context)
   await reserve(orderOf('o-2', [line('teapot', 2)]), context)
   await release(orderOf('o-1'), context)
@@ -58,7 +58,7 @@ test('whatever is ordered, the stock never goes below zero and nothing is lost',
   )
   await fc.assert(
     fc.asyncProperty(orders, fc.infiniteStream(fc.boolean()), async (all, cancels) => {
-      const context = open()
+      const context = await open()
       for (const [index, items] of all.entries()) {
         const order = orderOf(
           `o-${index}`,

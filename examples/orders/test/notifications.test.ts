@@ -19,7 +19,7 @@ test('the same key gives the same Message-ID, another key another one', () => {
 })
 
 test('a sent mail is remembered', async () => {
-  const context = openTables<NotificationTables>(migrateNotifications)
+  const context = await openTables<NotificationTables>(migrateNotifications)
   await recordMail(completed, { ...context, result: { messageId: '<m@x>' } })
   const rows = await context.db.selectFrom('notifications_mail').selectAll().execute()
   assert.deepEqual(

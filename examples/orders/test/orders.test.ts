@@ -6,7 +6,7 @@ import { openTables, orderOf, someTime } from './tables.ts'
 const newOrder = { orderId: 'o-1', customerId: 'ada', items: [{ productId: 'lamp', quantity: 2, price: 64.5 }] }
 
 test('placing saves the order and announces it with the total of its items', async () => {
-  const context = openTables<OrderTables>(migrateOrders)
+  const context = await openTables<OrderTables>(migrateOrders)
   const event = await place(newOrder, context)
   assert.deepEqual(event?.data, orderOf('o-1'))
   const row = await context.db.selectFrom('orders_order').selectAll().executeTakeFirstOrThrow()
@@ -15,13 +15,13 @@ test('placing saves the order and announces it with the total of its items', asy
 })
 
 test('placing the same order again changes nothing and announces nothing', async () => {
-  const context = openTables<OrderTables>(migrateOrders)
+  const context = await openTables<OrderTables>(migrateOrders)
   await place(newOrder, context)
   assert.equal(await place(newOrder, context), undefined)
 })
 
 test('completing tells who ordered and what it costs, from the order itself', async () => {
-  const context = openTables<OrderTables>(migrateOrders)
+  const context = await openTables<OrderTables>(migrateOrders)
   await place(newOrder, context)
   const event = await complete('o-1', context)
   assert.equal(event?.type, 'order.completed')
@@ -35,7 +35,7 @@ test('an order ends once: whoever comes later emits nothing', async () => {
     [cancelIt, cancelIt],
     [complete, complete],
   ] as const) {
-    const context = openTables<OrderTables>(migrateOrders)
+    const context = await openTables<OrderTables>(migrateOrders)
     await place(newOrder, context)
     assert.ok(await first('o-1', context))
     const { status } = await context.db.selectFrom('orders_order').select('status').executeTakeFirstOrThrow()

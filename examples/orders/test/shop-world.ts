@@ -4,13 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { TestContext } from 'node:test'
-import { sqlite } from 'quadrille/sqlite'
 import { world, type World } from 'quadrille/testing'
 import { checkout } from '../src/choreography.ts'
+import { openDatabase } from '../src/database.ts'
 import type { OutgoingMail } from '../src/mailbox/mailer.ts'
 import { orders, place } from '../src/orders.ts'
 import type { Gateway } from '../src/payment-provider/gateway.ts'
-import { migrate } from '../src/tables.ts'
 
 export interface ShopWorld {
   readonly world: World
@@ -41,7 +40,7 @@ export const noAnswer = async (): Promise<never> => {
 export async function shopWorld(t: TestContext, { charge = paid, refund }: Script = {}): Promise<ShopWorld> {
   const folder = await mkdtemp(join(tmpdir(), 'quadrille-shop-'))
   const file = join(folder, 'orders.db')
-  migrate(file)
+  const database = await openDatabase(file)
   const charges: string[] = []
   const refunds: string[] = []
   const mails: OutgoingMail[] = []
@@ -53,10 +52,11 @@ export async function shopWorld(t: TestContext, { charge = paid, refund }: Scrip
     },
   }
   const mailer = { send: async (mail: OutgoingMail) => void mails.push(mail) }
-  const shop = await world(checkout({ gateway, mailer }).services, { ledger: sqlite(file), errors: 'keep' })
+  const shop = await world(checkout({ gateway, mailer }).services, { ledger: database.ledger, errors: 'keep' })
   const reading = new DatabaseSync(file, { readOnly: true })
   t.after(async () => {
     reading.close()
+    await database.close()
     await shop.stop()
     await rm(folder, { recursive: true })
   })

@@ -6,10 +6,10 @@ import type { CallContext } from 'quadrille'
 
 export const someTime = '2026-01-02T03:04:05.000Z'
 
-export function openTables<Tables>(migrate: (db: DatabaseSync) => void): { db: Kysely<Tables>; now: () => Date } {
-  const native = new DatabaseSync(':memory:')
-  migrate(native)
-  return { db: kysely<Tables>().open({ kind: 'sqlite', native }), now: () => new Date(someTime) }
+export async function openTables<Tables>(migrate: (db: Kysely<Tables>) => Promise<void>) {
+  const db = kysely<Tables>().open({ kind: 'sqlite', native: new DatabaseSync(':memory:') })
+  await migrate(db)
+  return { db, now: () => new Date(someTime) }
 }
 
 /** What a call needs besides the data. */

@@ -11,10 +11,11 @@ import { draw } from '../random.ts'
 import { sampleOrders } from '../sample-orders.ts'
 import { progressOn, silent, type Progress } from './progress.ts'
 import { waitUntilSettled } from './settling.ts'
-import { openShop, openShopOfProcesses, openShopWithChaos, type Shop, type ShopOptions } from './shop.ts'
+import { openShop, openShopOfProcesses, type Shop, type ShopOptions } from './shop.ts'
 import { summarise, summaryText, type Summary } from './summary.ts'
 import { untilAborted } from './until-aborted.ts'
 import { callWitnesses, type Witnesses } from './witnesses.ts'
+import { serviceNames } from './worker.ts'
 
 export interface RunOptions {
   readonly orders: number
@@ -22,7 +23,8 @@ export interface RunOptions {
   /** Ends by itself, with a summary. Otherwise the shop stays open until it is told to stop. */
   readonly once: boolean
   readonly chaos: boolean
-  readonly processes: boolean
+  /** How many processes there are of each service; 0 for all services in one. */
+  readonly processes: number
   readonly json: boolean
   /** Of the API; 0 for any free port. */
   readonly port: number
@@ -63,7 +65,7 @@ async function openWorld(data: string, options: RunOptions, closing: (() => Prom
   closing.push(() => witnesses.close())
 
   const progress = options.json ? silent : progressOn(process.stdout)
-  progress.say(`The shop is open at ${shop.api}`)
+  progress.say(`The shop is open at ${shop.apis.join(' and ')}`)
   progress.say(`data ${data}, payment provider ${provider.url}, mail server ${mailbox.url}`)
   return { shop, witnesses, progress }
 }
@@ -78,15 +80,19 @@ async function stayOpen(trading: Trade): Promise<number> {
   if (options.json) console.log(JSON.stringify(summary))
   else progress.say(`\n${summaryText(summary)}\n`)
   if (!options.once) {
-    progress.say(`Place orders and follow them at ${shop.api} (Ctrl-C stops)`)
+    progress.say(`Place orders and follow them at ${shop.apis[0]} (Ctrl-C stops)`)
     await untilAborted(stop)
   }
   return summary.invariants === 'hold' ? 0 : 1
 }
 
 function open(shop: ShopOptions, { chaos, processes, seed }: RunOptions): Promise<Shop> {
-  if (chaos) return openShopWithChaos(shop, seed)
-  return processes ? openShopOfProcesses(shop) : openShop(shop)
+  const chaosSeed = chaos ? seed : undefined
+  if (processes > 0) {
+    const each = serviceNames.flatMap((name) => Array.from({ length: processes }, () => [name]))
+    return openShopOfProcesses(shop, { processes: each, chaosSeed })
+  }
+  return chaos ? openShopOfProcesses(shop, { processes: [serviceNames], chaosSeed }) : openShop(shop)
 }
 
 interface Trade {
@@ -104,24 +110,24 @@ interface Trade {
 async function trade({ options, stop, shop, witnesses, progress }: Trade): Promise<Summary | undefined> {
   const orders = sampleOrders(options.seed, options.orders)
   const accepted: string[] = []
-  const line = () =>
-    statusLine(witnesses.counts(), { placed: accepted.length, total: orders.length, kills: shop.kills() })
-  const drawing = setInterval(() => progress.show(line()), drawEveryMs)
+  const line = async () =>
+    statusLine(await witnesses.counts(), { placed: accepted.length, total: orders.length, kills: shop.kills() })
+  const drawing = setInterval(() => void line().then((text) => progress.show(text)), drawEveryMs)
   const closed = new AbortController()
   const signal = AbortSignal.any([stop, closed.signal])
   try {
     const onAccepted = (orderId: string) => accepted.push(orderId)
-    const shopping = goShopping({ api: shop.api, orders, rate: options.rate, signal, onAccepted })
+    const shopping = goShopping({ apis: shop.apis, orders, rate: options.rate, signal, onAccepted })
     await Promise.race([shopping, shop.broken])
     await shop.calmDown()
-    await waitUntilSettled({ api: shop.api, witnesses, accepted, signal: stop })
+    await waitUntilSettled({ shop, witnesses, accepted, signal: stop })
   } finally {
     closed.abort()
     clearInterval(drawing)
   }
-  progress.say(line())
+  progress.say(await line())
   if (stop.aborted) return undefined
-  if (!options.json) progress.say(await mostEventful(shop.api, accepted))
+  if (!options.json) progress.say(await mostEventful(shop.apis[0], accepted))
   // What nobody is working on any more can not change any more: only then the witnesses are asked.
   if (options.once) await shop.stop()
   const about = { ...(await witnesses.repeats()), kills: shop.kills(), seed: options.seed }

@@ -1,7 +1,7 @@
 /** When a run is over: every order has an end, and all that its end asks for is done. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Health } from 'quadrille'
 import { violations } from '../invariants.ts'
+import type { Shop } from './shop.ts'
 import type { Witnesses } from './witnesses.ts'
 
 const lookEveryMs = 250
@@ -9,27 +9,28 @@ const lookEveryMs = 250
 const patienceMs = 60_000
 
 export interface Settling {
-  readonly api: string
+  readonly shop: Shop
   readonly witnesses: Witnesses
   readonly accepted: readonly string[]
   readonly signal: AbortSignal
 }
 
 /** Resolves when the run is settled, when it no longer makes progress, or when the signal is aborted. */
-export async function waitUntilSettled({ api, witnesses, accepted, signal }: Settling): Promise<void> {
+export async function waitUntilSettled({ shop, witnesses, accepted, signal }: Settling): Promise<void> {
   let last = ''
   let changed = performance.now()
   while (!signal.aborted && performance.now() - changed < patienceMs) {
-    const missing = violations(await witnesses.facts(accepted))
-    if (missing.length === 0 && (await isQuiet(api))) return
-    if (missing.join() !== last) changed = performance.now()
-    last = missing.join()
+    const missing = await whatIsMissing(witnesses, accepted)
+    if (missing === '' && (await shop.isQuiet())) return
+    if (missing !== last) changed = performance.now()
+    last = missing
     await sleep(lookEveryMs)
   }
 }
 
-/** Nobody has anything left to do. Invariants that hold too early could still be broken by work that is under way. */
-async function isQuiet(api: string): Promise<boolean> {
-  const health = (await (await fetch(new URL('/health', api))).json()) as Health
-  return health.readers.every((reader) => reader.backlog === 0 && reader.waiting === 0)
+/** Empty when all is there. The long list of facts is only asked for when the short ones leave nothing to wait for. */
+async function whatIsMissing(witnesses: Witnesses, accepted: readonly string[]): Promise<string> {
+  const { pending } = await witnesses.counts()
+  if (pending > 0) return `${pending} pending`
+  return violations(await witnesses.facts(accepted)).join()
 }

@@ -1,20 +1,23 @@
-/** The shop's services, in one process, in four, or in one that is killed again and again. */
+/** The shop's services: in this process, or in processes of their own that may be killed again and again. */
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { draw } from '../random.ts'
 import { startChild, type Child } from './child-worker.ts'
-import { serviceNames, startWorker, type WorkerOptions } from './worker.ts'
+import { isQuiet, serviceNames, startWorker, type ServiceName, type WorkerOptions } from './worker.ts'
 
 export interface Shop {
-  readonly api: string
-  /** How often a worker was killed so far. */
+  /** Where orders are placed: one address for each process that runs the order service. */
+  readonly apis: readonly [string, ...string[]]
+  /** How often a process was killed so far. */
   kills(): number
   /** No more kills from here on. Resolves when the shop is up. */
   calmDown(): Promise<void>
-  /** Rejects when a worker ends that should not, or can not be started; never resolves. */
+  /** Rejects when a process ends that should not, or can not be started; never resolves. */
   readonly broken: Promise<never>
-  /** Every worker finishes what it has in hand. Idempotent. */
+  /** True when nobody has anything left to do. */
+  isQuiet(): Promise<boolean>
+  /** Every process finishes what it has in hand. Idempotent. */
   stop(): Promise<void>
 }
 
@@ -24,71 +27,122 @@ export type ShopOptions = Omit<WorkerOptions, 'services' | 'lease'>
 export async function openShop(options: ShopOptions): Promise<Shop> {
   const worker = await startWorker({ ...options, services: serviceNames })
   let stopping: Promise<void> | undefined
-  return { ...steady(worker.api!, breaking().broken), stop: () => (stopping ??= worker.stop()) }
+  return {
+    apis: [worker.api!],
+    kills: () => 0,
+    calmDown: async () => {},
+    broken: new Promise(() => {}),
+    isQuiet: () => isQuiet(worker.app),
+    stop: () => (stopping ??= worker.stop()),
+  }
 }
 
-/** Each service in a process of its own. They share nothing but the file. */
-export async function openShopOfProcesses(options: ShopOptions): Promise<Shop> {
-  const { broken, fail } = breaking()
-  const children: Child[] = []
-  for (const name of serviceNames) children.push(await startChild({ ...options, services: [name] }))
-  let stopping: Promise<unknown> | undefined
-  for (const { gone } of children) void gone.then(() => stopping ?? fail(new Error('a service ended by itself')))
-  return {
-    ...steady(children.find((child) => child.api)!.api!, broken),
-    async stop() {
-      await (stopping ??= Promise.all(children.map((child) => child.stop())))
-    },
-  }
+export interface Staff {
+  /** Which services each process runs. The processes share nothing but the database. */
+  readonly processes: readonly (readonly ServiceName[])[]
+  /** Chaos: one process after the other, drawn by this seed, is killed by SIGKILL and started again. */
+  readonly chaosSeed?: number | undefined
 }
 
 const killAfterMs = { min: 300, max: 1_500 }
 /** A run that was hardly hurt proves little: it goes on being killed until it was hurt so often. */
 const killsMin = 5
+/** How soon others may take over what a killed process held. */
+const leaseUnderChaos = '500ms'
 
-/**
- * All services and the API in one child process that is killed by SIGKILL at random and started again at once. The
- * short lease is how soon the next one may take over what the dead one held.
- */
-export async function openShopWithChaos(options: ShopOptions, seed: number): Promise<Shop> {
-  // Every worker listens where the one before did, so that customers find it again.
-  const port = options.port || (await findPort())
-  const worker: WorkerOptions = { ...options, services: serviceNames, lease: '500ms', port }
-  let calm = false
-  let closing = false
+/** A process's place in the shop: who works there changes with every kill. */
+interface Place {
+  readonly options: WorkerOptions
+  child: Child | undefined
+}
+
+/** Services in processes of their own. */
+export async function openShopOfProcesses(options: ShopOptions, { processes, chaosSeed }: Staff): Promise<Shop> {
+  const lease = chaosSeed === undefined ? undefined : leaseUnderChaos
+  const places = await placesFor(processes, { ...options, lease })
   const { broken, fail } = breaking()
+  let calm = chaosSeed === undefined
+  let closing = false
   let kills = 0
-  let child = await startChild(worker)
+  const starting = new Set<Promise<void>>()
 
-  async function spread(): Promise<void> {
+  async function fill(place: Place, tries = 1): Promise<void> {
+    const child = await startChild(place.options).catch((error: unknown) => {
+      if (tries === startsMax) throw error
+    })
+    if (!child) return sleep(startAgainMs).then(() => fill(place, tries + 1))
+    place.child = child
+    void child.gone.then(() => place.child === child && !closing && fail(new Error('a process ended by itself')))
+  }
+  async function killOne(seed: number): Promise<void> {
+    const there = places.filter((place) => place.child)
+    const place = there[Math.floor(draw(seed, 'victim', kills) * there.length)]!
+    const victim = place.child!
+    place.child = undefined
+    await victim.kill()
+    kills += 1
+    const started = fill(place).finally(() => starting.delete(started))
+    starting.add(started)
+    if (there.length === 1) await started
+    else started.catch(fail)
+  }
+  async function spread(seed: number): Promise<void> {
     const { min, max } = killAfterMs
     while (!calm || kills < killsMin) {
       await sleep(min + draw(seed, 'kill', kills) * (max - min))
       if (closing) return
-      await child.kill()
-      kills += 1
-      child = await startChild(worker)
+      await killOne(seed)
     }
   }
-  const spreading = spread().catch(fail)
-  const calmDown = () => {
-    calm = true
-    return spreading
+
+  // The first one makes the tables, so that the others need not wait for each other.
+  const [first, ...others] = places as [Place, ...Place[]]
+  await fill(first)
+  await Promise.all(others.map((place) => fill(place)))
+  const spreading = chaosSeed === undefined ? Promise.resolve() : spread(chaosSeed).catch(fail)
+  const children = () => places.flatMap((place) => place.child ?? [])
+  let stopping: Promise<unknown> | undefined
+  async function stop() {
+    closing = true
+    await spreading
+    await Promise.allSettled(starting)
+    await Promise.all(children().map((child) => child.stop()))
   }
   return {
-    api: child.api!,
+    apis: children().flatMap((child) => child.api ?? []) as [string, ...string[]],
     kills: () => kills,
     broken,
-    calmDown,
-    async stop() {
-      closing = true
+    async calmDown() {
+      calm = true
       await spreading
-      await child.stop()
+      await Promise.all(starting)
+    },
+    async isQuiet() {
+      const answers = await Promise.all(children().map((child) => child.isQuiet()))
+      return answers.length === places.length && answers.every(Boolean)
+    },
+    async stop() {
+      await (stopping ??= stop())
     },
   }
 }
 
-const steady = (api: string, broken: Promise<never>) => ({ api, broken, kills: () => 0, calmDown: async () => {} })
+/** A process that can not start, for example because the database is just away, is started again, as by any supervisor. */
+const startsMax = 30
+const startAgainMs = 500
+
+/** Whoever comes after a kill listens where the one before did, so that customers find it again. */
+function placesFor(processes: Staff['processes'], options: Omit<WorkerOptions, 'services'>): Promise<Place[]> {
+  let given = options.port
+  return Promise.all(
+    processes.map(async (services): Promise<Place> => {
+      if (!services.includes('orders')) return { options: { ...options, services, port: 0 }, child: undefined }
+      const wanted = given
+      given = 0
+      return { options: { ...options, services, port: wanted || (await findPort()) }, child: undefined }
+    }),
+  )
+}
 
 function breaking(): { broken: Promise<never>; fail: (error: unknown) => void } {
   const { promise, reject } = Promise.withResolvers<never>()
@@ -98,7 +152,7 @@ function breaking(): { broken: Promise<never>; fail: (error: unknown) => void } 
 }
 
 /**
- * A free port that no outgoing connection gets by itself: those have higher numbers. While the worker is down,
+ * A free port that no outgoing connection gets by itself: those have higher numbers. While the process is down,
  * customers keep knocking at its port, and one of them could end up being given that very port to knock from.
  */
 async function findPort(): Promise<number> {

@@ -1,12 +1,12 @@
 /** Asks the three witnesses what has happened: the database, the payment provider's books, and the mailboxes. */
-import { DatabaseSync } from 'node:sqlite'
 import { systemEnv, type Ledger } from 'quadrille'
-import { sqlite } from 'quadrille/sqlite'
 import { OrderCancelled, OrderCompleted } from '../contracts.ts'
-import type { Facts, OrderFact, ReservationFact } from '../invariants.ts'
+import { openDatabase, type Readable } from '../database.ts'
+import type { Facts, OrderFact } from '../invariants.ts'
 import type { Mailbox } from '../mailbox/mailbox-server.ts'
 import { orderQueries, type OrderCounts } from '../order-queries.ts'
 import type { ProviderTotals } from '../payment-provider/provider-server.ts'
+import type { ShopTables } from '../tables.ts'
 import { databaseFile } from './worker.ts'
 
 export interface WitnessOptions {
@@ -19,7 +19,7 @@ export interface WitnessOptions {
 
 export interface Witnesses {
   /** How many orders are in which state, quickly. */
-  counts(): OrderCounts
+  counts(): Promise<OrderCounts>
   /** All there is to know. */
   facts(accepted: readonly string[]): Promise<Facts>
   /** Calls that were made again, and recognised by their key. */
@@ -27,54 +27,65 @@ export interface Witnesses {
   close(): Promise<void>
 }
 
-/** Call when the services have made their tables. Reads only: nothing that is asked here can change a run. */
+/** Reads only: nothing that is asked here can change a run. */
 export async function callWitnesses({ data, provider, mailbox }: WitnessOptions): Promise<Witnesses> {
-  const file = databaseFile(data)
-  const db = new DatabaseSync(file, { readOnly: true })
-  const queries = orderQueries(db)
-  const ledger = sqlite(file)
+  const database = await openDatabase(databaseFile(data))
+  const { ledger, tables } = database
   await ledger.open(systemEnv)
+  const queries = orderQueries(tables)
+  const endings = followEndings(ledger)
   const ask = async <T>(path: string) => (await (await fetch(new URL(path, provider))).json()) as T
   return {
     counts: () => queries.counts(),
     async facts(accepted) {
       const books = await ask<Pick<Facts, 'charges' | 'refunds'>>('/charges')
-      return { accepted, ...books, ...readTables(db), endings: await readEndings(ledger), mails: mailbox.mails() }
+      return { accepted, ...books, ...(await readTables(tables)), endings: await endings(), mails: mailbox.mails() }
     },
     async repeats() {
       return { repeatedCharges: (await ask<ProviderTotals>('/totals')).repeats, repeatedMails: mailbox.repeats() }
     },
     async close() {
-      db.close()
+      await database.close()
       await ledger.close()
     },
   }
 }
 
-function readTables(db: DatabaseSync): Pick<Facts, 'orders' | 'stock' | 'reservations'> {
-  const rows = <T>(sql: string) => db.prepare(sql).all() as T[]
-  const orders = rows<Omit<OrderFact, 'items'> & { items: string }>(
-    'SELECT order_id AS orderId, status, total_minor AS totalMinor, items FROM orders_order',
-  )
-  const reservations = rows<Omit<ReservationFact, 'held'> & { released: string | null }>(
-    'SELECT order_id AS orderId, product_id AS productId, quantity, released_at AS released FROM inventory_reservation',
-  )
+async function readTables(db: Readable<ShopTables>): Promise<Pick<Facts, 'orders' | 'stock' | 'reservations'>> {
+  const orders = await db
+    .selectFrom('orders_order')
+    .select(['order_id as orderId', 'status', 'total_minor as totalMinor', 'items'])
+    .execute()
+  const stock = await db
+    .selectFrom('inventory_stock')
+    .select(['product_id as productId', 'initial', 'available'])
+    .execute()
+  const reservations = await db
+    .selectFrom('inventory_reservation')
+    .select(['order_id as orderId', 'product_id as productId', 'quantity', 'released_at as released'])
+    .execute()
   return {
     orders: orders.map((order) => ({ ...order, items: JSON.parse(order.items) as OrderFact['items'] })),
-    stock: rows('SELECT product_id AS productId, initial, available FROM inventory_stock'),
+    stock,
     reservations: reservations.map(({ released, ...reservation }) => ({ ...reservation, held: released === null })),
   }
 }
 
-/** Every announcement of an end, from the log of events itself. */
-async function readEndings(ledger: Ledger): Promise<Facts['endings']> {
-  const endings: { orderId: string; type: string }[] = []
+/**
+ * Every announcement of an end, from the log of events itself. It is followed as it grows, so that what retention
+ * removes later was seen.
+ */
+function followEndings(ledger: Ledger): () => Promise<Facts['endings']> {
   const types = [OrderCompleted.type, OrderCancelled.type]
-  for (let after = 0, end = false; !end;) {
-    const page = await ledger.read({ after, limit: 1_000, types })
-    for (const event of page.events) endings.push({ orderId: event.key, type: event.type })
-    after = page.upTo
-    end = page.end
+  const endings: { orderId: string; type: string }[] = []
+  let after = 0
+  return async () => {
+    for (let end = false; !end;) {
+      const page = await ledger.read({ after, limit: 1_000, types })
+      for (const event of page.events) endings.push({ orderId: event.key, type: event.type })
+      after = page.upTo
+      end = page.end
+    }
+    return [...endings]
   }
-  return endings
 }

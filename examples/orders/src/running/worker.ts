@@ -1,13 +1,11 @@
-/** A process's share of the shop: some or all of the services on the one SQLite file, and the API beside the orders. */
+/** A process's share of the shop: some or all of the services on the one database, and the API beside the orders. */
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { start, type App, type Duration } from 'quadrille'
-import { sqlite } from 'quadrille/sqlite'
 import { orderApi } from '../api.ts'
 import { checkout, outside } from '../choreography.ts'
+import { openDatabase } from '../database.ts'
 import { serveHttp } from '../http-server.ts'
 import { orderQueries } from '../order-queries.ts'
-import { migrate } from '../tables.ts'
 
 export const serviceNames = ['orders', 'payments', 'inventory', 'notifications'] as const
 export type ServiceName = (typeof serviceNames)[number]
@@ -32,24 +30,28 @@ export interface Worker {
   stop(): Promise<void>
 }
 
+/** True when the services of this process have nothing left to do, as far as they can know. */
+export async function isQuiet(app: App): Promise<boolean> {
+  const { readers } = await app.health()
+  return readers.every((reader) => reader.backlog === 0 && reader.waiting === 0)
+}
+
 export const databaseFile = (data: string): string => join(data, 'orders.db')
 
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const file = databaseFile(options.data)
-  migrate(file)
+  const database = await openDatabase(databaseFile(options.data))
   const all = checkout(outside(options)).services
   const services = all.filter((service) => options.services.some((name) => name === service.name))
-  const app = await start({ services, ledger: sqlite(file), lease: options.lease })
-  if (!options.services.includes('orders')) return { api: undefined, app, stop: () => app.stop() }
-  const reading = new DatabaseSync(file, { readOnly: true })
-  const http = await serveHttp(orderApi(app, orderQueries(reading)), options.port)
+  const app = await start({ services, ledger: database.ledger, lease: options.lease })
+  const queries = orderQueries(database.tables)
+  const http = options.services.includes('orders') ? await serveHttp(orderApi(app, queries), options.port) : undefined
   return {
-    api: http.url,
+    api: http?.url,
     app,
     async stop() {
-      await http.close()
+      await http?.close()
       await app.stop()
-      reading.close()
+      await database.close()
     },
   }
 }

@@ -56,6 +56,8 @@ function installTarballs(manifests) {
     return `./${packed.filename}`
   })
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+  // What is there already, npm does not fetch.
+  for (const { dependencies = {} } of manifests) for (const name of Object.keys(dependencies)) link(name)
   npm(['install', '--offline', '--legacy-peer-deps', '--no-audit', '--no-fund', '--loglevel=error', ...tarballs])
 }
 
@@ -74,6 +76,25 @@ function tryHello() {
   const promised = named('text hello-output').trim()
   if (printed !== promised) throw new StepFailed(`hello world prints\n${printed}\nbut README.md says\n${promised}`)
   typeCheck(['hello.ts'], false)
+}
+
+/** Runs the installed command on a choreography that is in order. */
+function tryCommand() {
+  const text = `
+    import { choreography, event, service } from 'quadrille'
+    import { defineConfig } from '@quadrille/cli'
+    import * as z from 'zod'
+    const Asked = event('asked', { key: 'id', schema: z.object({ id: z.string() }) })
+    const Answered = event('answered', { key: 'id', schema: z.object({ id: z.string() }) })
+    const desk = service('desk').on(Asked, { emits: [Answered] }, ({ id }) => Answered({ id }))
+    export default defineConfig({
+      choreographies: choreography('talk', { services: [desk], starts: [Asked], ends: { success: [Answered] } }),
+    })`
+  writeFileSync(join(folder, 'quadrille.config.ts'), text)
+  link('zod')
+  const printed = node('node_modules/@quadrille/cli/bin/quadrille.js', 'check')
+  if (!printed.includes('Nothing found.')) throw new StepFailed(`quadrille check prints\n${printed}`)
+  typeCheck(['quadrille.config.ts'], true)
 }
 
 /** Loads every entry point from the built files, and type-checks the import of each. */
@@ -102,6 +123,7 @@ try {
   link('@types/node')
   const entries = tryEntryPoints(manifests)
   tryHello()
+  tryCommand()
   console.log(`packed and used ${entries.join(', ')}`)
 } catch (error) {
   if (!(error instanceof StepFailed)) throw error

@@ -7,6 +7,7 @@ import { declarationErrors } from './catalogue/declaration-errors.ts'
 import { runtimeErrors } from './catalogue/runtime-errors.ts'
 import { ledgerErrors } from './catalogue/ledger-errors.ts'
 import { wireErrors } from './catalogue/wire-errors.ts'
+import { toolErrors } from './catalogue/tool-errors.ts'
 
 export type { ErrorSpec, Issue } from './catalogue/error-spec.ts'
 
@@ -17,4 +18,5 @@ export const errorCatalogue = {
   ...runtimeErrors,
   ...ledgerErrors,
   ...wireErrors,
+  ...toolErrors,
 } as const

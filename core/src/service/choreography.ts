@@ -1,7 +1,8 @@
 /** The dance as a whole: which services, what starts it and how it may end. For drawing, checking, simulating, waiting. */
 import { durationMs, QuadrilleError, type Duration } from '../base/index.ts'
-import type { AnyPattern } from '../contracts/index.ts'
-import type { ServiceDescription } from './describe.ts'
+import type { AnyContract, AnyPattern } from '../contracts/index.ts'
+import { describeTrigger, type ServiceDescription, type TriggerDescription } from './describe.ts'
+import { callerPlace } from './place.ts'
 import type { AnyService } from './service.ts'
 
 /** What {@link choreography} takes. */
@@ -13,16 +14,36 @@ export interface ChoreographyOptions {
   readonly ends: { readonly success: readonly AnyPattern[]; readonly failure?: readonly AnyPattern[] }
   /** By when an end must have come. */
   readonly within?: Duration
+  /** Who else takes part, beyond these services: other teams, other systems, people. For drawing and checking. */
+  readonly external?: readonly ExternalParty[]
+}
+
+/** Somebody outside of the declared services: another team's service, a system, a person. */
+export interface ExternalParty {
+  readonly name: string
+  /** The events it listens to. */
+  readonly consumes?: readonly AnyPattern[]
+  /** The events it may emit: in answer to what it consumes, or of its own accord when it consumes nothing. */
+  readonly emits?: readonly AnyContract[]
 }
 
 /** A choreography as data. */
 export interface ChoreographyDescription {
   readonly name: string
   readonly services: readonly ServiceDescription[]
-  /** Event types; the patterns of narrowed starts and ends are in {@link Choreography}. */
-  readonly starts: readonly string[]
-  readonly ends: { readonly success: readonly string[]; readonly failure: readonly string[] }
+  readonly starts: readonly TriggerDescription[]
+  readonly ends: { readonly success: readonly TriggerDescription[]; readonly failure: readonly TriggerDescription[] }
   readonly withinMs: number | null
+  readonly external: readonly ExternalDescription[]
+  /** `file:line` of the declaration. */
+  readonly place: string
+}
+
+/** Somebody outside as data. */
+export interface ExternalDescription {
+  readonly name: string
+  readonly consumes: readonly TriggerDescription[]
+  readonly emits: readonly string[]
 }
 
 /** A declared choreography. Made by {@link choreography}. */
@@ -32,6 +53,9 @@ export interface Choreography {
   readonly starts: readonly AnyPattern[]
   readonly ends: { readonly success: readonly AnyPattern[]; readonly failure: readonly AnyPattern[] }
   readonly withinMs: number | null
+  readonly external: readonly Required<ExternalParty>[]
+  /** Where it was declared: `file:line`. */
+  readonly place: string
   /** The whole choreography as plain data. */
   describe(): ChoreographyDescription
 }
@@ -40,7 +64,7 @@ export interface Choreography {
  * Declares a choreography. Running does not need it; drawing, checking, simulating and `app.outcome()` do.
  *
  * @throws QuadrilleError `CHOREOGRAPHY_INVALID` without services, starts or successful ends, when two services have one
- *   name, or when a start or an end is not a contract or pattern; `DURATION_INVALID`.
+ *   name, or when a start, an end or what an external party knows is not a contract or pattern; `DURATION_INVALID`.
  */
 export function choreography(name: string, options: ChoreographyOptions): Choreography {
   const { services, starts, ends } = options
@@ -59,19 +83,37 @@ export function choreography(name: string, options: ChoreographyOptions): Choreo
     if (typeof pattern?.contract?.key !== 'string') fail('a start or an end is not an event contract')
   }
   const withinMs = options.within === undefined ? null : durationMs(options.within, `within of ${name}`)
-  const types = (patterns: readonly AnyPattern[]) => patterns.map((pattern) => pattern.type)
+  const external = (options.external ?? []).map((party) => {
+    const { consumes = [], emits = [] } = party
+    if (typeof party.name !== 'string' || party.name === '') fail('an external party has no name')
+    if (emits.some((contract) => (contract as AnyContract | undefined)?.contract !== contract))
+      fail(`what ${party.name} emits must be contracts, not patterns or names`)
+    if (consumes.some((pattern) => typeof pattern?.contract?.key !== 'string'))
+      fail(`what ${party.name} consumes is not an event contract`)
+    return { name: party.name, consumes, emits }
+  })
+  const place = callerPlace()
+  const all = (patterns: readonly AnyPattern[]) => patterns.map(describeTrigger)
   return {
     name,
     services,
     starts,
     ends: { success: ends.success, failure },
     withinMs,
+    external,
+    place,
     describe: () => ({
       name,
       services: services.map((service) => service.describe()),
-      starts: types(starts),
-      ends: { success: types(ends.success), failure: types(failure) },
+      starts: all(starts),
+      ends: { success: all(ends.success), failure: all(failure) },
       withinMs,
+      external: external.map(({ name: party, consumes, emits }) => ({
+        name: party,
+        consumes: all(consumes),
+        emits: emits.map((contract) => contract.type),
+      })),
+      place,
     }),
   }
 }

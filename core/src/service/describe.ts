@@ -46,7 +46,8 @@ export interface ServiceDescription {
   readonly reactions: readonly ReactionDescription[]
 }
 
-const describeTrigger = (trigger: AnyPattern): TriggerDescription => ({
+/** A trigger as data. */
+export const describeTrigger = (trigger: AnyPattern): TriggerDescription => ({
   type: trigger.type,
   key: trigger.contract.key,
   pattern: trigger.pattern ?? null,

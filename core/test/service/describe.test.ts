@@ -52,12 +52,9 @@ const trigger = (type: string, status?: string) => ({
 })
 
 test('a description is plain JSON: it is the same after a round trip, and nothing in it is undefined', () => {
-  const whole = choreography('all', {
-    services: [shop],
-    starts: [A],
-    ends: { success: [B], failure: [C] },
-    within: '1h',
-  })
+  const ends = { success: [B.where({ status: 'ok' })], failure: [C] }
+  const external = [{ name: 'bank', consumes: [A], emits: [B] }]
+  const whole = choreography('all', { services: [shop], starts: [A], ends, within: '1h', external }) // whole
   for (const description of [described, whole.describe()]) {
     assert.deepEqual(JSON.parse(JSON.stringify(description)), description)
   }
@@ -66,9 +63,11 @@ test('a description is plain JSON: it is the same after a round trip, and nothin
     {
       name: 'all',
       services: [],
-      starts: ['a'],
-      ends: { success: ['b'], failure: ['c'] },
+      starts: [trigger('a')],
+      ends: { success: [trigger('b', 'ok')], failure: [trigger('c')] },
       withinMs: 3_600_000,
+      external: [{ name: 'bank', consumes: [trigger('a')], emits: ['b'] }],
+      place: placeOf('whole'),
     },
   )
   const open = choreography('open', { services: [shop], starts: [A], ends: { success: [B] } })

@@ -1,0 +1,76 @@
+/** What the check says, and what it can be told. */
+import type { RuleCode } from './rules.ts'
+
+/** An error is a conversation that goes wrong. A warning is one that may, or that costs more than it should. */
+export type Severity = 'error' | 'warning'
+
+/** Something in the user's source that a finding is about. */
+export interface Place {
+  /** `service/reaction`, a contract's type, or `choreography name`. */
+  readonly what: string
+  /** `file:line`; empty when it is not known. */
+  readonly at: string
+}
+
+/** Something that can go wrong. */
+export interface Finding {
+  /** Stable: S1, S2, ... as in docs/check.md. */
+  readonly code: RuleCode
+  /** The name of the rule, a few words. */
+  readonly rule: string
+  readonly severity: Severity
+  readonly choreography: string
+  /** The first one is where to look first. */
+  readonly places: readonly Place[]
+  /** What will happen, as a sentence. */
+  readonly message: string
+  /** The events and reactions that lead there, in order; each one line. */
+  readonly sequence: readonly string[]
+  /** What to do about it, as a sentence. */
+  readonly fix: string
+}
+
+/** Says that a finding is known and wanted. */
+export interface Suppression {
+  readonly code: RuleCode
+  /** Only where one of the places is this `service/reaction`, type or choreography. Default: everywhere. */
+  readonly at?: string
+  /** Why it is right as it is. */
+  readonly reason: string
+}
+
+/** A finding that is known and wanted. */
+export interface Suppressed extends Finding {
+  readonly reason: string
+}
+
+/** The size of a choreography at its worst. */
+export interface FlowReport {
+  readonly choreography: string
+  readonly place: string
+  readonly services: number
+  readonly reactions: number
+  readonly events: number
+  /** The most reactions that one start can lead to, every event followed to every reaction; cycles counted once. */
+  readonly fanOut: number
+  /** The most events in a row, from a start on. */
+  readonly longestPath: readonly string[]
+  /** The most attempts that all reactions of one conversation can make together. */
+  readonly attempts: number
+  /** The longest time from a start to an end when every attempt but the last fails; milliseconds. Deadlines cut it. */
+  readonly worstMs: number
+}
+
+/** What was found. */
+export interface CheckReport {
+  readonly findings: readonly Finding[]
+  readonly suppressed: readonly Suppressed[]
+  /** One for each choreography. */
+  readonly flows: readonly FlowReport[]
+}
+
+/** Options of {@link check}. */
+export interface CheckOptions {
+  /** Findings that are known and wanted, each with a reason. */
+  readonly suppress?: readonly Suppression[]
+}

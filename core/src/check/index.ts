@@ -1,0 +1,13 @@
+/** `quadrille/check`: what can go wrong in a declared choreography, before it runs. */
+export { check } from './check.ts'
+export { rules, type Rule, type RuleCode } from './rules.ts'
+export type {
+  CheckOptions,
+  CheckReport,
+  Finding,
+  FlowReport,
+  Place,
+  Severity,
+  Suppressed,
+  Suppression,
+} from './finding.ts'

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test'
 import { nodeSqlite, sqlite } from 'quadrille/sqlite'
 import { isQuadrilleError, sleep, systemEnv } from '../../src/base/index.ts'
 import { append, newEvent, readAll } from '../../src/ledger/conformance/expectation.ts'
-import { EventTail } from '../../src/ledger/sqlite/event-tail.ts'
+import { EventTail } from '../../src/ledger/event-tail.ts'
 import { StatementCache } from '../../src/ledger/sqlite/statement-cache.ts'
 import { temporaryFolder } from './sqlite-harness.ts'
 

@@ -20,7 +20,13 @@ export const ledgerErrors = {
   LEDGER_UNREACHABLE: spec<{ ledger: string; message: string }>({
     retryable: true,
     what: (d) => `${d.ledger} can not be opened: ${d.message}`,
-    fix: () => 'Check that its folder exists, that this user may write there, and that the disk is not full.',
+    fix: () =>
+      'A file: check that its folder exists, that this user may write there, and that the disk is not full. A server: check address, user and password, and that it runs.',
+  }),
+  LEDGER_OUTCOME_UNKNOWN: spec<{ ledger: string; message: string }>({
+    retryable: true,
+    what: (d) => `the connection to ${d.ledger} was lost while a transaction was committed: ${d.message}`,
+    fix: () => 'It has committed as a whole or not at all: look which, by its events or rows, before you do it again.',
   }),
   LEDGER_INCOMPATIBLE: spec<{ ledger: string; problem: string }>({
     retryable: false,

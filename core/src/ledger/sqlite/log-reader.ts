@@ -10,7 +10,7 @@
 import type { EventRecord } from '../../contracts/index.ts'
 import type { ReadPage, ReadQuery } from '../ledger.ts'
 import type { EventReader } from './event-table.ts'
-import { EventTail, type TailLimits, type TailPage } from './event-tail.ts'
+import { EventTail, type TailLimits, type TailPage } from '../event-tail.ts'
 
 /** Events of other processes that are loaded into the tail at once. */
 const loadMax = 1_000

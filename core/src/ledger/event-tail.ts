@@ -1,5 +1,5 @@
 /** The newest events in memory, so that readers of the process that appended them need not ask the database. */
-import type { EventRecord } from '../../contracts/index.ts'
+import type { EventRecord } from '../contracts/index.ts'
 
 /** How much is kept. */
 export interface TailLimits {

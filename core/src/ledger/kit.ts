@@ -1,0 +1,2 @@
+/** `quadrille/ledger-kit`: what those who write a ledger need not write again. See docs/writing-a-ledger.md. */
+export { EventTail, type TailLimits, type TailPage } from './event-tail.ts'

@@ -1,0 +1,154 @@
+/** Connections to the server: a pool for transactions, and lines that are kept for what is outside of any. */
+import pg from 'pg'
+import { QuadrilleError, sleep, type Env } from 'quadrille'
+import { isAway, messageOf } from './postgres-errors.ts'
+import { runGroup, type Rows, type Statement } from './statement-group.ts'
+
+/** The pauses between attempts to connect. */
+const retryMs = { min: 20, max: 500 }
+
+/** Settings of all connections of a ledger. */
+export interface ConnectionSettings {
+  /** For messages: `postgres host:port/database`. */
+  readonly ledger: string
+  readonly client: pg.ClientConfig
+  /** Transactions at once. */
+  readonly transactions: number
+  /** For how long a server that does not answer is asked again. */
+  readonly connectWaitMs: number
+  /** A statement of the ledger's own that takes longer has failed. */
+  readonly statementMs: number
+}
+
+/** What all connections of a ledger share. */
+export interface ConnectionContext {
+  readonly settings: ConnectionSettings
+  readonly env: Env
+  /** Called whenever a connection is lost that nobody has closed. */
+  readonly lost: () => void
+}
+
+const unreachable = (context: ConnectionContext, error: unknown): QuadrilleError =>
+  new QuadrilleError('LEDGER_UNREACHABLE', { ledger: context.settings.ledger, message: messageOf(error) }, error)
+
+/** Runs `connect` until the server answers, or for as long as is waited. @throws QuadrilleError `LEDGER_UNREACHABLE`. */
+async function patiently<T>(context: ConnectionContext, connect: () => Promise<T>): Promise<T> {
+  const { env, settings } = context
+  const began = env.elapsed()
+  for (let pauseMs = retryMs.min; ; pauseMs = Math.min(pauseMs * 2, retryMs.max)) {
+    try {
+      return await connect()
+    } catch (error) {
+      if (!isAway(error) || env.elapsed() - began + pauseMs > settings.connectWaitMs) throw unreachable(context, error)
+    }
+    await sleep(env, retryMs.min + env.random() * pauseMs)
+  }
+}
+
+/**
+ * One connection that is made when it is needed and made again when it is lost. Statements are sent without waiting for
+ * those before them.
+ */
+export class Line {
+  readonly #context: ConnectionContext
+  readonly #prepare: ((client: pg.Client) => Promise<void>) | undefined
+  #client: Promise<pg.Client> | undefined
+  #closed = false
+
+  /** @param prepare - Runs on every new connection before it is used. */
+  constructor(context: ConnectionContext, prepare?: (client: pg.Client) => Promise<void>) {
+    this.#context = context
+    this.#prepare = prepare
+  }
+
+  /**
+   * Runs statements in one write, which must do no harm when they are run twice: when the connection is lost they are
+   * run again on a new one.
+   *
+   * @throws QuadrilleError `LEDGER_UNREACHABLE`, and what the server says about a statement.
+   */
+  async run(...statements: readonly Statement[]): Promise<readonly Rows[]> {
+    let failure: unknown
+    const outcome = await patiently(this.#context, async () => {
+      const client = await this.connected()
+      try {
+        return await this.#timed(client, runGroup(client, statements))
+      } catch (error) {
+        if (isAway(error)) throw error
+        failure = error
+        return undefined
+      }
+    })
+    if (outcome === undefined) throw failure
+    return outcome
+  }
+
+  /** The connection. */
+  connected(): Promise<pg.Client> {
+    this.#client ??= this.#connect()
+    return this.#client
+  }
+
+  /** Ends the connection. What is under way is answered first. */
+  async close(): Promise<void> {
+    this.#closed = true
+    const client = await this.#client?.catch(() => undefined)
+    await client?.end().catch(() => {})
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = new pg.Client({ ...this.#context.settings.client, pipeline: true })
+    const gone = () => {
+      if (this.#client !== made) return
+      this.#client = undefined
+      if (!this.#closed) this.#context.lost()
+    }
+    client.on('error', gone)
+    client.on('end', gone)
+    const made = client.connect().then(async () => {
+      await this.#prepare?.(client)
+      return client
+    })
+    made.catch(() => {
+      gone()
+      void client.end().catch(() => {})
+    })
+    this.#client = made
+    return made
+  }
+
+  async #timed<T>(client: pg.Client, answer: Promise<T>): Promise<T> {
+    const { env, settings } = this.#context
+    const cancel = env.timer(settings.statementMs, () => client.connection.stream.destroy())
+    try {
+      return await answer
+    } finally {
+      cancel()
+    }
+  }
+}
+
+/** The connections for transactions. */
+export class TransactionPool {
+  readonly #context: ConnectionContext
+  readonly #pool: pg.Pool
+
+  constructor(context: ConnectionContext) {
+    this.#context = context
+    const { client, transactions } = context.settings
+    this.#pool = new pg.Pool({ ...client, pipeline: true, max: transactions, idleTimeoutMillis: 30_000 })
+    this.#pool.on('connect', (made) => made.on('error', context.lost))
+    // Without a listener the loss of an idle connection would end the process.
+    this.#pool.on('error', () => {})
+  }
+
+  /** Waits for a free connection. @throws QuadrilleError `LEDGER_UNREACHABLE`. */
+  take(): Promise<pg.PoolClient> {
+    return patiently(this.#context, () => this.#pool.connect())
+  }
+
+  /** Ends all connections; those in use when they are given back. */
+  async close(): Promise<void> {
+    await this.#pool.end()
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Reads the log for all readers of a process. Its end is followed in memory: one look at the database brings what is new
+ * to all of them, and of what this process has appended itself only the positions are compared.
+ *
+ * A page never ends behind the last event that it has seen: positions behind that are not passed, although they may be
+ * safe. What is visible is durable, and so is all that was drawn before it; a position that was drawn by a transaction that
+ * came to nothing may be given again after a crash of the server.
+ */
+import { EventTail, type TailLimits } from 'quadrille/ledger-kit'
+import type { EventRecord, ReadPage, ReadQuery } from 'quadrille'
+import type { Line } from './connections.ts'
+import { eventColumns, eventOfRow } from './event-rows.ts'
+import type { SchemaNames } from './schema-names.ts'
+import type { Rows } from './statement-group.ts'
+import { positionArray, textArray } from './wire-values.ts'
+
+/** Events that one look brings, at most. */
+const lookMax = 1_000
+/** What is brought by one look should not be much more than this. */
+const lookBytesMax = 8 * 1024 * 1024
+/** Positions that one read for a few types looks at, at most, when they are not in memory. */
+const windowMax = 5_000
+/** Own events that are remembered until a look confirms them. */
+const ownMax = 20_000
+
+const byPosition = (a: EventRecord, b: EventRecord): number => a.position - b.position
+
+/** What {@link LogFollower} works with. */
+export interface LogFollowerOptions {
+  readonly names: SchemaNames
+  readonly line: Line
+  readonly limits: TailLimits
+}
+
+/** The log of one process. */
+export class LogFollower {
+  readonly #options: LogFollowerOptions
+  #tail: EventTail
+  /** Committed by this process, behind the end of the tail. */
+  #own = new Map<number, EventRecord>()
+  /** Up to here the log can be read, as far as is known. */
+  #safe = 0
+  /** The last look has brought all there was. */
+  #caughtUp = false
+  #lookLimit = lookMax
+  #looking: Promise<void> | undefined
+  #next: Promise<void> | undefined
+  /** Somebody reads here; until then nothing is kept. */
+  #wanted = false
+
+  constructor(options: LogFollowerOptions) {
+    this.#options = options
+    this.#tail = new EventTail(options.limits, 0)
+  }
+
+  /** Learns where the log ends. Also after a connection was lost: what is known in memory may have been lost with it. */
+  async begin(): Promise<void> {
+    const head = await this.head()
+    this.#own.clear()
+    this.#tail = new EventTail(this.#options.limits, head)
+    this.#safe = head
+  }
+
+  /** The newest position that can be read. */
+  async head(): Promise<number> {
+    const { line, names } = this.#options
+    const [rows] = await line.run({ text: `SELECT ${names.quoted}.head_1()` })
+    return Number(rows![0]![0])
+  }
+
+  /** How many events are kept in memory. */
+  get size(): number {
+    return this.#tail.size
+  }
+
+  /** Own events have been committed. */
+  committed(events: readonly EventRecord[]): void {
+    if (!this.#wanted) return
+    // Nobody has read on for long: the database has them.
+    if (this.#own.size > ownMax) this.#own.clear()
+    for (const event of events) if (event.position > this.#tail.last) this.#own.set(event.position, event)
+  }
+
+  /** Events up to here were trimmed. */
+  trimmed(position: number): void {
+    this.#tail.dropTo(position)
+  }
+
+  /** See {@link Ledger.read}. */
+  async read(query: ReadQuery): Promise<ReadPage> {
+    this.#wanted = true
+    if (query.after < this.#tail.base) return this.#fromTable(query)
+    const known = this.#tail.read(query)
+    if (known.events.length === query.limit) return { ...known, end: false }
+    await this.#look()
+    // What the look has brought may have pushed out of memory what is asked for.
+    if (query.after < this.#tail.base) return this.#fromTable(query)
+    const page = this.#tail.read(query)
+    return { ...page, end: this.#caughtUp && page.upTo >= this.#tail.last }
+  }
+
+  /** Resolves after a look that begins now or later: what was committed before is then known. */
+  #look(): Promise<void> {
+    if (this.#looking === undefined) {
+      this.#looking = this.#lookOnce().finally(() => (this.#looking = undefined))
+      return this.#looking
+    }
+    this.#next ??= this.#looking
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined
+        return this.#look()
+      })
+    return this.#next
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { line, names } = this.#options
+    const tail = this.#tail
+    const own = [...this.#own.values()].sort(byPosition).slice(0, this.#lookLimit)
+    const [rows] = await line.run({
+      text: `SELECT * FROM ${names.quoted}.log_1($1, $2, $3)`,
+      values: [tail.last, this.#lookLimit, positionArray(own.map(({ position }) => position))],
+    })
+    // Begun anew meanwhile.
+    if (tail !== this.#tail) return
+    this.#merge(rows!, own)
+  }
+
+  /** Adds to the tail what the look has brought, and own events between, in order. */
+  #merge(rows: Rows, own: readonly EventRecord[]): void {
+    this.#safe = Math.max(this.#safe, Number(rows[0]![0]))
+    const foreign = rows.slice(1).map((row) => eventOfRow(row, 1))
+    const whole = foreign.length < this.#lookLimit
+    // Others may stand between what was brought and what comes next, so nothing of our own is added behind it.
+    const reached = whole ? this.#safe : foreign[foreign.length - 1]!.position
+    const events = [...foreign, ...own.filter(({ position }) => position <= reached)].sort(byPosition)
+    this.#tail.push(events)
+    for (const position of this.#own.keys()) if (position <= this.#tail.last) this.#own.delete(position)
+    this.#caughtUp = whole && own.length < this.#lookLimit
+    this.#adaptLimit(foreign)
+  }
+
+  #adaptLimit(events: readonly EventRecord[]): void {
+    if (events.length === 0) return
+    const bytes = events.reduce((sum, event) => sum + event.data.length, 0)
+    const mean = Math.max(1, bytes / events.length)
+    this.#lookLimit = Math.max(1, Math.min(lookMax, Math.floor(lookBytesMax / mean)))
+  }
+
+  async #fromTable({ after, limit, types }: ReadQuery): Promise<ReadPage> {
+    const { line, names } = this.#options
+    const most = this.#tail.last
+    const some = types === undefined ? '' : 'AND type = ANY($4::text[])'
+    const [rows] = await line.run({
+      text: `WITH next AS (SELECT min(position) AS position FROM ${names.quoted}.events WHERE position > $1)
+        SELECT least($2::bigint, next.position + ${windowMax - 1}), ${eventColumns.replace('position', 'event.position')}
+        FROM next LEFT JOIN LATERAL (
+          SELECT * FROM ${names.quoted}.events
+          WHERE position >= next.position AND position <= least($2::bigint, next.position + ${windowMax - 1}) ${some}
+          ORDER BY position LIMIT $3
+        ) AS event ON true ORDER BY event.position`,
+      values: [after, most, limit, ...(types === undefined ? [] : [textArray(types)])],
+    })
+    const events = rows!.filter((row) => row[1] !== null).map((row) => eventOfRow(row, 1))
+    if (events.length === limit) return { events, upTo: events[limit - 1]!.position, end: false }
+    const looked = rows![0]?.[0]
+    return {
+      events,
+      upTo: looked === null || looked === undefined ? most : Math.max(after, Number(looked)),
+      end: false,
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/** The open transaction as a reaction of a service sees it: pg's `query`, which ends with the transaction. */
+import type pg from 'pg'
+import { QuadrilleError, type DbAdapter, type TxHandle } from 'quadrille'
+import { transactionControl } from './transaction-control.ts'
+
+/**
+ * The open transaction on the ledger's PostgreSQL database: what `handle.native` is, and what {@link pgClient} gives. It
+ * has the `query` method of a client of pg, with promises.
+ *
+ * The transaction commits when the work returns and rolls back when it throws, so BEGIN, COMMIT, ROLLBACK and the like are
+ * refused with `TRANSACTION_CONTROL`. SAVEPOINT, ROLLBACK TO and RELEASE are allowed. A statement that fails makes the
+ * whole transaction useless, as always in PostgreSQL, unless it stands behind a savepoint that is rolled back to. After
+ * the work has ended every use throws `HANDLE_CLOSED`.
+ *
+ * Statements that are sent without waiting for each other (`Promise.all`) go to the server in one write, and run there
+ * one after the other.
+ */
+export interface PostgresHandle {
+  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+    text: string | pg.QueryConfig,
+    values?: readonly unknown[],
+  ): Promise<pg.QueryResult<Row>>
+}
+
+/** What a handle works on: the connection, which begins its transaction with the first statement. */
+export interface HandleSource {
+  /** @throws QuadrilleError `HANDLE_CLOSED` when the transaction has ended. */
+  check(what: string): void
+  begin(): pg.ClientBase | Promise<pg.ClientBase>
+  /** Called with every failure of a statement. */
+  failed(error: unknown): void
+}
+
+/** Texts that were looked at and do not control the transaction; a service has few. */
+const harmlessMax = 1_000
+
+/** The {@link PostgresHandle} of one work. */
+export class GatedHandle implements PostgresHandle {
+  static readonly #harmless = new Set<string>()
+  readonly #source: HandleSource
+
+  constructor(source: HandleSource) {
+    this.#source = source
+  }
+
+  async query<Row extends pg.QueryResultRow>(
+    text: string | pg.QueryConfig,
+    values?: readonly unknown[],
+  ): Promise<pg.QueryResult<Row>> {
+    this.#source.check('the handle')
+    refuseControl(typeof text === 'string' ? text : text.text)
+    const client = await this.#source.begin()
+    this.#source.check('the handle')
+    try {
+      return await client.query<Row>(text, values as unknown[])
+    } catch (error) {
+      this.#source.failed(error)
+      throw error
+    }
+  }
+
+  static refuse(sql: string): void {
+    if (this.#harmless.has(sql)) return
+    const word = transactionControl(sql)
+    if (word !== undefined) throw new QuadrilleError('TRANSACTION_CONTROL', { sql: word })
+    if (this.#harmless.size === harmlessMax) this.#harmless.clear()
+    this.#harmless.add(sql)
+  }
+}
+
+const refuseControl = (sql: string): void => GatedHandle.refuse(sql)
+
+/**
+ * Gives the reactions of a service the open transaction as `query()` of pg.
+ *
+ * @throws QuadrilleError `HANDLE_UNSUPPORTED` when the ledger is not on PostgreSQL.
+ *
+ * @example
+ * ```ts
+ * const payments = service('payments', { db: pgClient() }).on(OrderCreated, async (order, { db }) => {
+ *   await db.query('INSERT INTO payments (order_id) VALUES ($1)', [order.orderId])
+ * })
+ * ```
+ */
+export function pgClient(): DbAdapter<PostgresHandle> {
+  return {
+    name: 'pg',
+    open(handle: TxHandle): PostgresHandle {
+      if (handle.kind !== 'postgres')
+        throw new QuadrilleError('HANDLE_UNSUPPORTED', { handle: 'pg', ledger: handle.kind })
+      return handle.native as PostgresHandle
+    },
+  }
+}

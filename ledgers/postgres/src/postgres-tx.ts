@@ -1,0 +1,199 @@
+/**
+ * One transaction as the runtime sees it. It begins with the first statement that must be answered, so that BEGIN goes in
+ * one write with it; what only writes is kept until the end and goes in one write with COMMIT.
+ *
+ *     new --statement--> open --commit--> ended
+ *      \----commit: all that was kept is one transaction without BEGIN--> ended
+ */
+import type pg from 'pg'
+import { QuadrilleError, type Claim, type LedgerRecord, type LedgerTx, type NewEvent } from 'quadrille'
+import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
+import { appendValues, recordOf } from './event-rows.ts'
+import { GatedHandle, type HandleSource } from './postgres-handle.ts'
+import { hasState, isAway, isConflictError, leaseLostState, messageOf } from './postgres-errors.ts'
+import {
+  lanesStatement,
+  loadedRecords,
+  loadStatement,
+  queryStatement,
+  recordOfRow,
+  RecordChanges,
+} from './record-rows.ts'
+import type { SchemaNames } from './schema-names.ts'
+import { runGroup, type Rows, type Statement } from './statement-group.ts'
+import { floatArray, intArray, numbersOf } from './wire-values.ts'
+
+/** What transactions work with. */
+export interface TxContext {
+  readonly ledger: string
+  readonly names: SchemaNames
+  /** Limits for the statements of a transaction, as SQL that runs behind BEGIN. */
+  readonly limits: Statement
+}
+
+interface PgStream {
+  readonly stream: { cork(): void; uncork(): void }
+}
+
+/** The transaction of one work. After {@link close} every method throws `HANDLE_CLOSED`. */
+export class PostgresTx implements LedgerTx, HandleSource {
+  readonly handle: TxHandle
+  readonly #context: TxContext
+  readonly #client: pg.PoolClient
+  readonly #changes = new RecordChanges()
+  readonly #claims: Claim[] = []
+  readonly #appended: EventRecord[] = []
+  #begun = false
+  #open = true
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(client: pg.PoolClient, context: TxContext) {
+    this.#client = client
+    this.#context = context
+    this.handle = { kind: 'postgres', native: new GatedHandle(this) }
+  }
+
+  /** What was appended and is no duplicate. */
+  get appended(): readonly EventRecord[] {
+    return this.#appended
+  }
+
+  check(what: string): void {
+    if (!this.#open) throw new QuadrilleError('HANDLE_CLOSED', { what })
+  }
+
+  failed(error: unknown): void {
+    this.#failure = { error }
+  }
+
+  /** The client, on which BEGIN has been sent, in one write with what is sent to it in this turn. */
+  begin(): pg.ClientBase {
+    if (this.#begun) return this.#client
+    this.#begun = true
+    const { stream } = this.#client.connection as unknown as PgStream
+    stream.cork()
+    process.nextTick(() => stream.uncork())
+    // Should it fail, so does what follows.
+    runGroup(this.#client, [{ text: 'BEGIN' }, this.#context.limits]).catch((error: unknown) => this.failed(error))
+    return this.#client
+  }
+
+  /** Ends the handle. */
+  close(): void {
+    this.#open = false
+  }
+
+  async hold(claim: Claim): Promise<void> {
+    this.check('the transaction')
+    this.#claims.push(claim)
+  }
+
+  async append(events: readonly NewEvent[]): Promise<readonly (number | null)[]> {
+    if (events.length === 0) return []
+    const text = `SELECT ${this.#context.names.quoted}.append_1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)`
+    const rows = await this.#ask({ text, values: appendValues(events) })
+    const positions = numbersOf(rows[0]![0]!)
+    events.forEach((event, index) => {
+      const position = positions[index]
+      if (position !== null && position !== undefined) this.#appended.push(recordOf(position, event))
+    })
+    return positions
+  }
+
+  async load(keys: readonly RecordKey[]): Promise<readonly (LedgerRecord | undefined)[]> {
+    if (keys.length === 0) return []
+    return loadedRecords(keys, await this.#ask(loadStatement(this.#context.names, keys)))
+  }
+
+  async query(query: RecordQuery): Promise<readonly LedgerRecord[]> {
+    return (await this.#ask(queryStatement(this.#context.names, query))).map(recordOfRow)
+  }
+
+  async lanes(query: Parameters<LedgerTx['lanes']>[0]): Promise<ReadonlySet<string>> {
+    if (query.lanes.length === 0) return new Set()
+    const rows = await this.#ask(lanesStatement(this.#context.names, query))
+    return new Set(rows.map(([lane]) => lane!))
+  }
+
+  async save(puts: readonly LedgerRecord[], removes: readonly RecordKey[] = []): Promise<void> {
+    this.check('the transaction')
+    this.#changes.add(puts, removes)
+  }
+
+  /**
+   * Sends what was kept, and COMMIT, in one write.
+   *
+   * @throws QuadrilleError `LEASE_LOST`, `LEDGER_CONFLICT`, or `LEDGER_OUTCOME_UNKNOWN` when the connection was lost.
+   */
+  async commit(): Promise<void> {
+    const statements = [...this.#kept(), ...this.#claims.map((claim) => this.#holdStatement(claim))]
+    if (this.#begun) statements.push({ text: 'COMMIT' })
+    if (statements.length === 0) return
+    try {
+      if (this.#begun && this.#client.getTransactionStatus() === 'E') throw this.#failure?.error
+      await runGroup(this.#client, statements)
+    } catch (error) {
+      if (!isAway(error)) await this.rollback()
+      throw this.#commitError(error)
+    }
+  }
+
+  /** Undoes everything. Never throws: when the connection is gone the server does it by itself. */
+  async rollback(): Promise<void> {
+    if (!this.#begun || this.#client.getTransactionStatus() === 'I') return
+    await runGroup(this.#client, [{ text: 'ROLLBACK' }]).catch(() => {})
+  }
+
+  /** The error of a transaction in which a statement of the ledger's own has failed. */
+  #commitError(error: unknown): unknown {
+    const { ledger } = this.#context
+    if (isAway(error)) return new QuadrilleError('LEDGER_OUTCOME_UNKNOWN', { ledger, message: messageOf(error) }, error)
+    return this.#ownError(error)
+  }
+
+  #ownError(error: unknown): unknown {
+    const { ledger } = this.#context
+    if (hasState(error, leaseLostState)) {
+      const partitions = String((error as { detail?: string }).detail ?? '')
+      const reader = this.#claims[0]?.reader ?? ''
+      return new QuadrilleError('LEASE_LOST', { reader, partitions: partitions.split(',').map(Number) }, error)
+    }
+    if (isConflictError(error))
+      return new QuadrilleError('LEDGER_CONFLICT', { ledger, message: messageOf(error) }, error)
+    return error
+  }
+
+  /** Runs a statement that is answered before the end, behind what it must see. */
+  async #ask(statement: Statement): Promise<Rows> {
+    this.check('the transaction')
+    const kept = this.#kept()
+    try {
+      const results = await runGroup(this.begin(), [...kept, statement])
+      return results[kept.length]!
+    } catch (error) {
+      this.failed(error)
+      throw this.#ownError(error)
+    }
+  }
+
+  /** What was saved and not sent yet. */
+  #kept(): Statement[] {
+    if (this.#changes.isEmpty) return []
+    const statement = this.#changes.statement(this.#context.names)
+    this.#changes.clear()
+    return [statement]
+  }
+
+  #holdStatement({ reader, owner, epochs, position }: Claim): Statement {
+    return {
+      text: `SELECT ${this.#context.names.quoted}.hold_1($1,$2,$3,$4,$5)`,
+      values: [
+        reader,
+        owner,
+        intArray([...epochs.keys()]),
+        floatArray([...epochs.values()]),
+        position === undefined ? null : position,
+      ],
+    }
+  }
+}

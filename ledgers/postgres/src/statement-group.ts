@@ -1,0 +1,95 @@
+/**
+ * Several statements in one write to the socket, answered in one go: parse, bind and execute for each, and one sync at
+ * the end. Outside a transaction block the group is a transaction of its own; after a failure PostgreSQL skips the rest.
+ */
+import pg from 'pg'
+import { wireForm, type Field, type WireValue } from './wire-values.ts'
+
+/** A statement whose rows come back as lists of text. */
+export interface Statement {
+  readonly text: string
+  readonly values?: readonly WireValue[]
+}
+
+/** The rows of a statement. */
+export type Rows = readonly Field[][]
+
+/** What is used of pg's connection, which its types do not describe. */
+interface WireConnection {
+  readonly stream: { cork(): void; uncork(): void }
+  parse(query: { text: string; name?: string; types?: undefined }): void
+  bind(config: { values: readonly unknown[] }): void
+  execute(config: object): void
+  sync(): void
+}
+
+/** How a group ends. */
+interface Settle {
+  resolve(results: readonly Rows[]): void
+  reject(error: unknown): void
+}
+
+/**
+ * A subclass of pg's own query, so that it may stand in the queue of a client in pipeline mode. It leaves out what pg asks
+ * for beside the rows (their description), because the statements are ours.
+ */
+class StatementGroup extends pg.Query {
+  readonly #statements: readonly Statement[]
+  readonly #results: Field[][][] = []
+  #rows: Field[][] = []
+  readonly #settle: Settle
+
+  constructor(statements: readonly Statement[], settle: Settle) {
+    super({ text: '' })
+    this.#statements = statements
+    this.#settle = settle
+  }
+
+  override submit = (connection: unknown): void => {
+    const wire = connection as WireConnection
+    wire.stream.cork()
+    try {
+      for (const { text, values = [] } of this.#statements) {
+        wire.parse({ text })
+        wire.bind({ values: values.map(wireForm) })
+        wire.execute({})
+      }
+      wire.sync()
+    } finally {
+      wire.stream.uncork()
+    }
+  }
+
+  handleRowDescription(): void {}
+
+  handleDataRow(message: { fields: Field[] }): void {
+    this.#rows.push(message.fields)
+  }
+
+  handleCommandComplete(): void {
+    this.#results.push(this.#rows)
+    this.#rows = []
+  }
+
+  handleEmptyQuery(): void {}
+  handlePortalSuspended(): void {}
+
+  handleError(error: unknown): void {
+    this.#settle.reject(error)
+  }
+
+  handleReadyForQuery(): void {
+    this.#settle.resolve(this.#results)
+  }
+}
+
+/**
+ * Runs statements in one write.
+ *
+ * @returns the rows of each. Rejects with the error of the first that failed; those behind it have not been run.
+ */
+export function runGroup(client: pg.ClientBase, statements: readonly Statement[]): Promise<readonly Rows[]> {
+  return new Promise((resolve, reject) => {
+    client.query(new StatementGroup(statements, { resolve, reject }))
+  })
+}

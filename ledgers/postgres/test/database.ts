@@ -1,0 +1,69 @@
+/** Places for tests on the real server: schemas with random names, removed afterwards. */
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { sleep, systemEnv, type TxHandle } from 'quadrille'
+import type { LedgerHarness, LedgerPlace } from 'quadrille/conformance'
+import { postgres, type PostgresHandle, type PostgresOptions } from '@quadrille/postgres'
+
+/** Where the tests find a server on which they may create schemas and databases. */
+export const serverUrl = process.env['QUADRILLE_TEST_POSTGRES'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
+
+/** A schema name that nobody else uses. */
+export const randomName = (): string => `quadrille_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`
+
+/** Runs SQL over a connection of its own. */
+export async function onServer<T>(work: (client: pg.Client) => Promise<T>, url = serverUrl): Promise<T> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+let answer: Promise<string | false> | undefined
+
+/**
+ * False when the server answers, else why tests that need it are skipped. In CI its absence is a failure.
+ */
+export function serverMissing(): Promise<string | false> {
+  answer ??= onServer(async () => false as const).catch((error: unknown) => {
+    if (process.env['CI'] === 'true') throw error
+    return `no PostgreSQL at ${serverUrl}: ${error instanceof Error ? error.message : String(error)}`
+  })
+  return answer
+}
+
+/** Ledgers in schemas of their own. */
+export function postgresHarness(options: PostgresOptions = {}, url = serverUrl): LedgerHarness {
+  return {
+    name: `postgres ${JSON.stringify(options)}`,
+    async create(): Promise<LedgerPlace> {
+      const schema = randomName()
+      const table = `"${schema}_user".user_rows`
+      await onServer(async (client) => {
+        await client.query(`CREATE SCHEMA "${schema}_user"; CREATE TABLE ${table} (id text PRIMARY KEY)`)
+      }, url)
+      return {
+        connect: () => postgres(url, { ...options, schema }),
+        env: systemEnv,
+        advance: (ms) => sleep(systemEnv, ms),
+        rows: {
+          async put(handle: TxHandle, id: string) {
+            await (handle.native as PostgresHandle).query(`INSERT INTO ${table} (id) VALUES ($1)`, [id])
+          },
+          all: () =>
+            onServer(async (client) => {
+              const { rows } = await client.query<{ id: string }>(`SELECT id FROM ${table} ORDER BY id`)
+              return rows.map((row) => row.id)
+            }, url),
+        },
+        remove: () =>
+          onServer(async (client) => {
+            await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE; DROP SCHEMA "${schema}_user" CASCADE`)
+          }, url),
+      }
+    },
+  }
+}

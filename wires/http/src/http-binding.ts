@@ -1,0 +1,110 @@
+/** CloudEvents 1.0 over HTTP: how events become requests, and messages come out of them. */
+import { toBinaryEvent, toCloudEvent, type EventRecord, type IncomingMessage } from 'quadrille'
+
+/** Content types of the structured and the batch mode. */
+export const structuredType = 'application/cloudevents+json'
+/** See {@link structuredType}. */
+export const batchType = 'application/cloudevents-batch+json'
+
+/** The event as the JSON of the structured mode. The data stands in it exactly as it was sent. */
+export function structuredText(event: EventRecord): string {
+  const { data: _, ...attributes } = toCloudEvent(event)
+  return `${JSON.stringify(attributes).slice(0, -1)},"data":${event.data}}`
+}
+
+/** A request's headers and body. */
+export interface Encoded {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** One event in structured mode. */
+export function encodeStructured(event: EventRecord): Encoded {
+  return { headers: { 'content-type': `${structuredType}; charset=utf-8` }, body: bytes(structuredText(event)) }
+}
+
+/** Events, as their structured texts, in batch mode. */
+export function encodeBatch(texts: readonly string[]): Encoded {
+  return { headers: { 'content-type': `${batchType}; charset=utf-8` }, body: bytes(`[${texts.join(',')}]`) }
+}
+
+/** One event in binary mode. */
+export function encodeBinary(event: EventRecord): Encoded {
+  const { attributes, data } = toBinaryEvent(event)
+  const { datacontenttype = 'application/json', ...others } = attributes
+  const entries = Object.entries(others).map(([name, value]) => [`ce-${name}`, percentEncoded(value)])
+  return { headers: { 'content-type': datacontenttype, ...Object.fromEntries(entries) }, body: bytes(data) }
+}
+
+/** The binding's rule: space, quote, per cent and everything that is not printable ASCII. */
+const percentEncoded = (value: string): string =>
+  value
+    .toWellFormed()
+    .replace(/[^\x21-\x7e]|["%]/gu, (char) =>
+      Array.from(bytes(char), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+    )
+
+function percentDecoded(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    // A sender that does not encode: what came is what was meant.
+    return value
+  }
+}
+
+/** What a request holds, or the status and reason why it holds nothing that can be taken. */
+export type Decoded =
+  | { readonly messages: readonly IncomingMessage[]; readonly types: readonly (string | null)[] }
+  | { readonly status: number; readonly reason: string }
+
+const typeOf = (event: unknown): string | null => {
+  const type = (event as { type?: unknown } | null)?.type
+  return typeof type === 'string' ? type : null
+}
+
+function parsed(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch {
+    return undefined
+  }
+}
+
+/** The mode a request is in; null when it is no CloudEvent that can be read. */
+export function modeOf(headers: Headers): 'structured' | 'binary' | 'batch' | null {
+  const [media = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')
+  const charset = parameters.map((part) => /^\s*charset="?([^"\s]+)"?\s*$/.exec(part)?.[1]).find(Boolean)
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'us-ascii') return null
+  if (media.trim() === structuredType) return 'structured'
+  if (media.trim() === batchType) return 'batch'
+  if (media.trim().startsWith('application/cloudevents')) return null
+  return headers.has('ce-specversion') ? 'binary' : null
+}
+
+/**
+ * The messages of a request, each with its event type as far as it can be seen. What can not be decoded is a message
+ * too: the receiving ledger keeps it as a dead letter.
+ */
+export function decodeRequest(headers: Headers, body: Uint8Array): Decoded {
+  const mode = modeOf(headers)
+  if (mode === null) return { status: 415, reason: `not a CloudEvent in JSON: ${headers.get('content-type') ?? ''}` }
+  if (mode === 'structured') return { messages: [{ attributes: null, body }], types: [typeOf(parsed(body))] }
+  if (mode === 'batch') {
+    const events = parsed(body)
+    if (!Array.isArray(events)) return { messages: [{ attributes: null, body }], types: [null] }
+    return {
+      messages: events.map((event) => ({ attributes: null, body: bytes(JSON.stringify(event)) })),
+      types: events.map(typeOf),
+    }
+  }
+  const attributes: Record<string, string> = {}
+  headers.forEach((value, name) => {
+    if (name.startsWith('ce-')) attributes[name.slice(3)] = percentDecoded(value)
+  })
+  const contentType = headers.get('content-type')
+  if (contentType !== null) attributes['datacontenttype'] = contentType
+  return { messages: [{ attributes, body }], types: [attributes['type'] ?? null] }
+}

@@ -60,6 +60,11 @@ export interface Subscription {
   readonly types: readonly SubscribedType[]
   /** Where it starts when the broker does not know it yet. */
   readonly from: 'beginning' | 'now'
+  /**
+   * Set once somebody has decided to live with a gap: where the broker has dropped messages that this subscription had
+   * still to receive, it goes on with the oldest that is there, instead of refusing with `WIRE_POSITION_LOST`.
+   */
+  readonly lost?: 'accept'
   /** Names this process; unique in the world. */
   readonly instance: string
 }

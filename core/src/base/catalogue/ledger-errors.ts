@@ -47,7 +47,8 @@ export const ledgerErrors = {
   CONFORMANCE_FAILED: spec<{ promise: string; expected: string; got: string }>({
     retryable: false,
     what: (d) => `${d.promise}: expected ${d.expected}, got ${d.got}`,
-    fix: () => 'Correct the adapter; what each case is for stands in docs/writing-a-ledger.md.',
+    fix: () =>
+      'Correct the adapter; what each case is for stands in docs/writing-a-ledger.md and docs/writing-a-wire.md.',
   }),
   INTERNAL: spec<{ sentence: string }>({
     retryable: false,

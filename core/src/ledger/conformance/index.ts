@@ -1,4 +1,4 @@
-/** `quadrille/conformance`: what every ledger must do, as cases that any test runner can run. */
+/** What every ledger must do, as cases that any test runner can run. */
 import { appendCases, transactionCases } from './transaction-cases.ts'
 import { holdCases, leaseCases } from './lease-cases.ts'
 import { lifeCases, trimCases, wakeCases } from './life-cases.ts'

@@ -121,14 +121,14 @@ export const wakeCases: readonly LedgerCase[] = [
       let woken = 0
       const leave = ledger.onAppend(() => (woken += 1))
       await append(ledger, newEvent('a'))
-      await soon(env, () => woken > 0, 'it is woken')
+      await soon({ env }, () => woken > 0, 'it is woken')
       leave()
       const count = woken
       await append(ledger, newEvent('b'))
       const later = { woken: false }
       const leaveLater = ledger.onAppend(() => (later.woken = true))
       await append(ledger, newEvent('c'))
-      await soon(env, () => later.woken, 'another one is woken')
+      await soon({ env }, () => later.woken, 'another one is woken')
       leaveLater()
       same(woken, count, 'who has left is not woken any more')
     },
@@ -143,7 +143,7 @@ export const wakeCases: readonly LedgerCase[] = [
       for (let n = 0; n < 3; n++) {
         const before = woken
         await append(other, newEvent(`e-${n}`))
-        await soon(env, () => woken > before, 'it is woken')
+        await soon({ env }, () => woken > before, 'it is woken')
       }
       leave()
     },

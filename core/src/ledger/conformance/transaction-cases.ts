@@ -347,7 +347,7 @@ export const appendCases: readonly LedgerCase[] = [
       await entered.opened
       let seen: readonly string[] | undefined
       const reading = readAll(other).then(({ events }) => (seen = idsOf(events)))
-      await soon(env, () => seen !== undefined, 'reading does not wait for it').finally(leave.open)
+      await soon({ env }, () => seen !== undefined, 'reading does not wait for it').finally(leave.open)
       same(await reading, ['a'], 'what was committed before is read meanwhile')
       await long
       same(idsOf((await readAll(other)).events), ['a', 'b'], 'and the rest afterwards')

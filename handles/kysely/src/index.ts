@@ -1,6 +1,7 @@
 /** Hands a reaction its open transaction as a Kysely instance. */
 import { Kysely, type KyselyPlugin, type Dialect } from 'kysely'
 import { QuadrilleError, type DbAdapter, type TxHandle } from 'quadrille'
+import { postgresDialect } from './postgres-dialect.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 
 /** Options of {@link kysely}. */
@@ -12,11 +13,15 @@ export interface KyselyOptions {
 /** How to speak with each kind of database. */
 const dialects: Readonly<Record<string, (handle: TxHandle) => Dialect>> = {
   sqlite: sqliteDialect,
+  postgres: postgresDialect,
 }
 
 /**
  * The `db` option of a service whose handlers write with Kysely. What they write commits together with the events
  * that they return. `db.transaction()` is refused with `TRANSACTION_CONTROL`: the reaction is the transaction.
+ *
+ * It works on a ledger on SQLite and on one on PostgreSQL. On PostgreSQL queries that do not wait for each other go to the
+ * server in one write, values come as pg gives them (`count()` as text), and `stream()` gets all rows at once.
  *
  * On SQLite booleans are stored as 1 and 0, and are read as such; a Date must be made text or a number first, as
  * SQLite has no type for it (`PARAMETER_UNSUPPORTED`). A query after the handler has returned throws `HANDLE_CLOSED`.

@@ -3,9 +3,17 @@
 /** The SQLSTATE of our functions for a claim that does not hold. */
 export const leaseLostState = 'QD001'
 
-const codeOf = (error: unknown): string | undefined => {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
-  return typeof code === 'string' ? code : undefined
+/** Query builders put their own error around that of the driver; deeper than this nobody does. */
+const causesMax = 5
+
+/** The code of an error, or of the first of its causes that has one. */
+function codeOf(error: unknown): string | undefined {
+  let at = error
+  for (let depth = 0; depth < causesMax && typeof at === 'object' && at !== null; depth++) {
+    if ('code' in at && typeof at.code === 'string') return at.code
+    at = 'cause' in at ? at.cause : undefined
+  }
+  return undefined
 }
 
 /** Serialization failure, deadlock, a lock that was not to be had in time. */

@@ -1,5 +1,5 @@
 /** The open transaction as a reaction of a service sees it: pg's `query`, which ends with the transaction. */
-import type pg from 'pg'
+import pg from 'pg'
 import { QuadrilleError, type DbAdapter, type TxHandle } from 'quadrille'
 import { transactionControl } from './transaction-control.ts'
 
@@ -20,6 +20,13 @@ export interface PostgresHandle {
     text: string | pg.QueryConfig,
     values?: readonly unknown[],
   ): Promise<pg.QueryResult<Row>>
+  /** Rows as lists of values in the order of the columns. */
+  query<Row extends unknown[]>(
+    config: pg.QueryArrayConfig,
+    values?: readonly unknown[],
+  ): Promise<pg.QueryArrayResult<Row>>
+  /** How values of a type (by its object id) are read, as pg itself does it. */
+  readonly getTypeParser: typeof pg.types.getTypeParser
 }
 
 /** What a handle works on: the connection, which begins its transaction with the first statement. */
@@ -37,22 +44,20 @@ const harmlessMax = 1_000
 /** The {@link PostgresHandle} of one work. */
 export class GatedHandle implements PostgresHandle {
   static readonly #harmless = new Set<string>()
+  readonly getTypeParser = pg.types.getTypeParser
   readonly #source: HandleSource
 
   constructor(source: HandleSource) {
     this.#source = source
   }
 
-  async query<Row extends pg.QueryResultRow>(
-    text: string | pg.QueryConfig,
-    values?: readonly unknown[],
-  ): Promise<pg.QueryResult<Row>> {
+  async query(text: string | pg.QueryConfig, values?: readonly unknown[]): Promise<never> {
     this.#source.check('the handle')
     refuseControl(typeof text === 'string' ? text : text.text)
     const client = await this.#source.begin()
     this.#source.check('the handle')
     try {
-      return await client.query<Row>(text, values as unknown[])
+      return (await client.query(text, values as unknown[])) as never
     } catch (error) {
       this.#source.failed(error)
       throw error

@@ -197,9 +197,9 @@ test('a logger sees every query; casing names columns; a ledger of another kind 
     assert.deepEqual(await db.select().from(things), [{ someName: 'x' }])
   })
   assert.deepEqual(seen[1], ['insert into "things" ("some_name") values (?)', ['x']])
-  assert.throws(() => adapter.open({ kind: 'postgres', native: {} }), {
+  assert.throws(() => adapter.open({ kind: 'oracle', native: {} }), {
     code: 'HANDLE_UNSUPPORTED',
-    message: /@quadrille\/drizzle can not work on a postgres ledger/,
+    message: /@quadrille\/drizzle can not work on a oracle ledger/,
   })
   assert.equal(adapter.name, 'drizzle')
 })

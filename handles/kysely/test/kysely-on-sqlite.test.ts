@@ -179,9 +179,9 @@ test('plugins are applied, and a ledger of another kind is refused', async () =>
     const db = kysely<{ item: { stockCount: number } }>({ plugins: [new CamelCasePlugin()] }).open(tx.handle)
     assert.match(db.selectFrom('item').select('stockCount').compile().sql, /"stock_count"/)
   })
-  assert.throws(() => adapter.open({ kind: 'postgres', native: {} }), {
+  assert.throws(() => adapter.open({ kind: 'oracle', native: {} }), {
     code: 'HANDLE_UNSUPPORTED',
-    message: /@quadrille\/kysely can not work on a postgres ledger/,
+    message: /@quadrille\/kysely can not work on a oracle ledger/,
   })
   assert.equal(adapter.name, 'kysely')
 })

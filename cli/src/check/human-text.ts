@@ -49,8 +49,8 @@ function findingText({ severity, code, rule, message, places, sequence, fix }: F
   ].join('\n')
 }
 
-function sizeOf({ longestPath, fanOut, attempts, worstMs }: FlowReport, { paint }: Look): string {
+function sizeOf({ longestPath, handlings, attempts, worstMs }: FlowReport, { paint }: Look): string {
   const worst = worstMs === 0 ? '' : `, ${durationText(worstMs)} at worst`
-  const size = `${count(longestPath.length, 'event')} in a row, ${count(fanOut, 'handling')}, ${count(attempts, 'attempt')}${worst}`
+  const size = `${count(longestPath.length, 'event')} in a row, ${count(handlings, 'handling')}, ${count(attempts, 'attempt')}${worst}`
   return `  ${paint('dim', `At most ${size}.`)}`
 }

@@ -1,40 +1,119 @@
 /** Reads declarations and says what can go wrong. */
+import { QuadrilleError } from '../base/index.ts'
 import type { Choreography } from '../service/index.ts'
-import type { CheckOptions, CheckReport, Finding, FlowReport } from './finding.ts'
+import { Context, type CheckRule } from './context.ts'
+import type { CheckOptions, CheckReport, Finding, FlowReport, Suppressed, Suppression } from './finding.ts'
+import { Model } from './model.ts'
+import { rules } from './rule-list.ts'
+import { calls } from './rules/calls.ts'
+import { impatient, missingUndo, overtaking } from './rules/compensation.ts'
+import { deadlines, irreversible, premature, stuck } from './rules/outcomes.ts'
+import { amplification, cycles, deadlineTimes, hops } from './rules/shape.ts'
+import { keys, orphans, owners, unconsumed } from './rules/triggers.ts'
+import { Runs } from './runs.ts'
+import { Sizes } from './sizes.ts'
 
-/** Checks declared choreographies. */
-export function check(
-  choreographies: Choreography | readonly Choreography[],
-  _options: CheckOptions = {},
-): CheckReport {
-  const all = [choreographies].flat()
-  return { findings: all.flatMap(orphans), suppressed: [], flows: all.map(flowOf) }
+const handlingsMaxDefault = 1_000
+
+/** In the order in which a reader should deal with them: what is not there, how it ends, what stays, how it behaves. */
+const checkRules: readonly CheckRule[] = [
+  orphans,
+  unconsumed,
+  keys,
+  stuck,
+  premature,
+  deadlines,
+  missingUndo,
+  overtaking,
+  irreversible,
+  calls,
+  cycles,
+  hops,
+  deadlineTimes,
+  impatient,
+  owners,
+]
+
+/**
+ * Checks declared choreographies. Only declarations are read; no handler is run. docs/check.md describes every rule, and
+ * what no check of declarations can see.
+ *
+ * @throws QuadrilleError `OPTION_INVALID` for a suppression without a reason or of a rule that does not exist.
+ *
+ * @example
+ * ```ts run
+ * import { choreography, event, service } from 'quadrille'
+ * import { check } from 'quadrille/check'
+ * import * as z from 'zod'
+ *
+ * const schema = z.object({ id: z.string() })
+ * const Asked = event('asked', { key: 'id', schema })
+ * const Answered = event('answered', { key: 'id', schema })
+ * const desk = service('desk').on(Asked, { emits: [Answered] }, ({ id }) => Answered({ id }))
+ * const talk = choreography('talk', { services: [desk], starts: [Asked], ends: { success: [Answered] } })
+ * check(talk).findings // => []
+ * ```
+ */
+export function check(choreographies: Choreography | readonly Choreography[], options: CheckOptions = {}): CheckReport {
+  const suppressions = options.suppress ?? []
+  for (const suppression of suppressions) checkSuppression(suppression)
+  const found: Finding[] = []
+  const flows: FlowReport[] = []
+  for (const choreography of [choreographies].flat()) {
+    const context = new Context(new Runs(new Model(choreography)))
+    for (const rule of checkRules) rule(context)
+    amplification(context, options.handlingsMax ?? handlingsMaxDefault)
+    found.push(...context.findings)
+    flows.push(flowOf(context))
+  }
+  return { ...parted(found, suppressions), flows }
 }
 
-function orphans(choreography: Choreography): Finding[] {
-  const { name, services, starts } = choreography.describe()
-  const reactions = services.flatMap((service) => service.reactions)
-  const started = starts.map(({ type }) => type)
-  const emitted = new Set([...started, ...reactions.flatMap(({ emits, undo }) => [...emits, ...(undo?.emits ?? [])])])
-  return reactions.flatMap((reaction) =>
-    reaction.triggers
-      .filter(({ type }) => !emitted.has(type))
-      .map(({ type }) => ({
-        code: 'S1' as const,
-        rule: 'nobody emits it',
-        severity: 'error' as const,
-        choreography: name,
-        places: [{ what: `${reaction.service}/${reaction.name}`, at: reaction.place }],
-        message: `${reaction.service}/${reaction.name} waits for ${type}, which nobody emits: it never runs.`,
-        sequence: [],
-        fix: 'Correct the trigger, or name the event among the starts.',
-      })),
+function checkSuppression({ code, reason }: Suppression): void {
+  const refuse = (option: string, value: unknown, expected: string): never => {
+    throw new QuadrilleError('OPTION_INVALID', { option, value: String(value), expected })
+  }
+  if (!(code in rules)) refuse('suppress.code', code, `one of ${Object.keys(rules).join(', ')}`)
+  if (typeof reason !== 'string' || reason.trim() === '')
+    refuse(`suppress.reason of ${code}`, reason, 'the reason why it is right as it is')
+}
+
+function parted(
+  all: readonly Finding[],
+  suppressions: readonly Suppression[],
+): Pick<CheckReport, 'findings' | 'suppressed'> {
+  const findings: Finding[] = []
+  const suppressed: Suppressed[] = []
+  for (const finding of all) {
+    const by = suppressions.find(
+      ({ code, at }) => code === finding.code && (at === undefined || finding.places.some(({ what }) => what === at)),
+    )
+    if (by) suppressed.push({ ...finding, reason: by.reason })
+    else findings.push(finding)
+  }
+  return { findings, suppressed }
+}
+
+function flowOf({ model, runs }: Context): FlowReport {
+  const { name, place, services } = model.description
+  const sizes = new Sizes(model)
+  const each = model.starts.flat().map((id) => sizes.of(id))
+  const most = (measure: (size: (typeof each)[number]) => number) => Math.max(0, ...each.map(measure))
+  const longest = each.reduce<readonly number[]>(
+    (path, size) => (size.path.length > path.length ? size.path : path),
+    [],
   )
-}
-
-function flowOf(choreography: Choreography): FlowReport {
-  const { name, services, place } = choreography.describe()
-  const reactions = services.reduce((sum, service) => sum + service.reactions.length, 0)
-  const none = { events: 0, fanOut: 0, longestPath: [], attempts: 0, worstMs: 0 }
-  return { choreography: name, place, services: services.length, reactions, ...none }
+  const types = new Set(model.occurrences.map(({ type }) => type))
+  return {
+    choreography: name,
+    place,
+    services: services.length,
+    reactions: model.reactions.length,
+    events: types.size,
+    runs: runs.plain.length + runs.broken.length,
+    handlings: most(({ handlings }) => handlings),
+    longestPath: longest.map((id) => model.text(id)),
+    attempts: most(({ attempts }) => attempts),
+    worstMs: most(({ ms }) => ms),
+  }
 }

@@ -1,5 +1,5 @@
 /** What the check says, and what it can be told. */
-import type { RuleCode } from './rules.ts'
+import type { RuleCode } from './rule-list.ts'
 
 /** An error is a conversation that goes wrong. A warning is one that may, or that costs more than it should. */
 export type Severity = 'error' | 'warning'
@@ -51,13 +51,15 @@ export interface FlowReport {
   readonly services: number
   readonly reactions: number
   readonly events: number
-  /** The most reactions that one start can lead to, every event followed to every reaction; cycles counted once. */
-  readonly fanOut: number
+  /** How many runs were played: each combination of up to two choices, each with any one step that gives up. */
+  readonly runs: number
+  /** The most handlings that one start can lead to; cycles are gone through once. */
+  readonly handlings: number
   /** The most events in a row, from a start on. */
   readonly longestPath: readonly string[]
-  /** The most attempts that all reactions of one conversation can make together. */
+  /** The most attempts that all these handlings can make together. */
   readonly attempts: number
-  /** The longest time from a start to an end when every attempt but the last fails; milliseconds. Deadlines cut it. */
+  /** The longest time that retries and calls can take in a row, deadlines left out; milliseconds. */
   readonly worstMs: number
 }
 
@@ -73,4 +75,6 @@ export interface CheckReport {
 export interface CheckOptions {
   /** Findings that are known and wanted, each with a reason. */
   readonly suppress?: readonly Suppression[]
+  /** How many handlings one start may lead to before S17 warns. Default 1,000. */
+  readonly handlingsMax?: number
 }

@@ -1,6 +1,6 @@
 /** `quadrille/check`: what can go wrong in a declared choreography, before it runs. */
 export { check } from './check.ts'
-export { rules, type Rule, type RuleCode } from './rules.ts'
+export { rules, type Rule, type RuleCode } from './rule-list.ts'
 export type {
   CheckOptions,
   CheckReport,

@@ -2,7 +2,10 @@
 import { durationMs } from '../base/index.ts'
 import type { AnyPattern, Pattern } from '../contracts/index.ts'
 import { effectivePolicy, type EffectivePolicy, type PolicyLevels } from './policy.ts'
+import { describeCall, nameOf, type CallDescription } from './call-source.ts'
 import type { Reaction } from './reaction.ts'
+
+export type { CallDescription }
 
 /** A trigger as data. */
 export interface TriggerDescription {
@@ -20,13 +23,18 @@ export interface ReactionDescription {
   readonly triggers: readonly TriggerDescription[]
   /** Event types it may emit, its undo left out. */
   readonly emits: readonly string[]
+  /** The name of its handler function; empty when it has none. */
+  readonly handler: string
   /** True when it talks to the outside. */
   readonly calls: boolean
+  /** What the source of its `call` tells; null without one. */
+  readonly call: CallDescription | null
   readonly filtered: boolean
   readonly undo: {
     readonly on: readonly TriggerDescription[]
     readonly emits: readonly string[]
     readonly calls: boolean
+    readonly call: CallDescription | null
   } | null
   readonly unless: readonly TriggerDescription[]
   readonly withinMs: number | null
@@ -64,13 +72,16 @@ export function describeReaction(reaction: Reaction, levels: Omit<PolicyLevels, 
     kind: reaction.kind,
     triggers: triggers.map(describeTrigger),
     emits: reaction.emits.map((contract) => contract.type),
+    handler: nameOf(reaction.run),
     calls: on?.call !== undefined,
+    call: describeCall(on?.call),
     filtered: on?.filter !== undefined,
     undo: on?.undo
       ? {
           on: on.undo.on.map(describeTrigger),
           emits: on.undo.emits.map((contract) => contract.type),
           calls: on.undo.call !== undefined,
+          call: describeCall(on.undo.call),
         }
       : null,
     unless: reaction.kind === 'deadline' ? reaction.unless.map(describeTrigger) : [],

@@ -1,0 +1,44 @@
+/** What the source of a `call` tells about it. The source is read as text: good enough for a warning, not for a proof. */
+
+/** What the source of a `call` tells. It is read as text, so it is a hint and no proof. */
+export interface CallDescription {
+  /** Whether it takes the idempotency key, or makes one of its own; null when the source does not tell. */
+  readonly usesKey: boolean | null
+  /** True when it makes a result of every error: it has a `catch` that never throws. */
+  readonly swallowsErrors: boolean
+}
+
+type Callable = (...parameters: never[]) => unknown
+
+/** The name of a function as its author wrote it; empty when there is none. */
+export function nameOf({ name }: Callable): string {
+  // An arrow function in an options object is called after its option.
+  return ['run', 'call', 'late', 'handler', 'anonymous'].includes(name) ? '' : name
+}
+
+/** Null without a `call`. */
+export function describeCall(call: Callable | undefined): CallDescription | null {
+  if (call === undefined) return null
+  const source = withoutComments(Function.prototype.toString.call(call))
+  return { usesKey: usesKey(source, call.length), swallowsErrors: swallowsErrors(source) }
+}
+
+const withoutComments = (source: string): string =>
+  source.replace(/\/\*[\s\S]*?\*\/|(^|[^:])\/\/.*$/gm, (_, before: string | undefined) => before ?? '')
+
+/** A call that asks nobody, such as a stub, needs no key; what hands its whole context on may use it there. */
+function usesKey(source: string, parameters: number): boolean | null {
+  if (source.includes('[native code]') || parameters === 0) return null
+  if (/idempoten|dedup|request_?id|message_?id|key/i.test(source)) return true
+  const arrow = source.indexOf('=>')
+  const body = source.slice(arrow < 0 ? source.indexOf('{') : arrow + 2)
+  if (!/[\w$\])]\s*\(/.test(body.replace(/\b(if|return|for|while|switch|await|catch|typeof|throw)\b/g, ' ;')))
+    return null
+  if (parameters === 1) return false
+  const second = /^[^(]*\((?:[^{},]+|\{[^}]*\}),\s*(\{[^}]*\})/.exec(source)?.[1]
+  return second === undefined || second.includes('...') ? null : false
+}
+
+function swallowsErrors(source: string): boolean {
+  return /\bcatch\b\s*[({]/.test(source) && !/\bthrow\b|Promise\.reject/.test(source)
+}

@@ -44,6 +44,11 @@ export interface IncomingMessage {
    */
   readonly attributes: Readonly<Record<string, string>> | null
   readonly body: Uint8Array
+  /**
+   * The subscribed type under which it came: the topic, subject or routing key that it was read from. Messages that are
+   * no CloudEvents are known by nothing else. Undefined only where a broker can not tell.
+   */
+  readonly channel?: string
 }
 
 /** Which events of a type are wanted. */
@@ -98,7 +103,10 @@ export interface ReceiverHealth {
 export interface WireContext {
   readonly env: Env
   readonly log: Logger
-  /** The event types that will be sent: their topics, subjects or exchanges are made at once. */
+  /**
+   * The event types that are known to be sent: their topics, subjects or exchanges are made at once. Others may follow (a
+   * transaction may return any event); what they need is made when the first of them is sent.
+   */
   readonly sends: readonly string[]
   /** Tells that a connection or subscription was lost or is back. */
   notice(notice: WireNotice): void

@@ -78,6 +78,23 @@ const wrongInSending: readonly WrongWire[] = [
     }),
   },
   {
+    name: 'only announced types are sent',
+    catches: ['a type that was not announced at open can be sent too'],
+    make(good) {
+      let sends: readonly string[] = []
+      return {
+        open(context) {
+          sends = context.sends
+          return good.open(context)
+        },
+        async send(messages) {
+          await good.send(messages.filter(({ event }) => sends.includes(event.type)))
+          return messages.map(() => null)
+        },
+      }
+    },
+  },
+  {
     name: 'what is too large is dropped in silence',
     catches: [
       'an event that is too large is refused for ever, and nothing else with it',

@@ -192,10 +192,12 @@ export const receivingCases: readonly WireCase[] = [
       const behind = wireEvent(world)
       await sendAll(world.wire, [behind])
       await inbox.has([before.id, behind.id], 'the events around them arrive')
-      const arrived = () => inbox.taken.filter(({ event }) => event === null).map(({ message }) => [...message.body])
+      const foreign = () => inbox.taken.filter(({ event }) => event === null)
+      const arrived = () => foreign().map(({ message }) => [...message.body])
       await soon(world, () => arrived().length >= bodies.length, 'they arrive too')
       const texts = new Set(arrived().map(String))
       for (const body of bodies) holds(texts.has(String([...body])), 'byte by byte as they were sent')
+      for (const { message } of foreign()) same(message.channel, world.a, 'and say under which type they came')
     },
   },
   {

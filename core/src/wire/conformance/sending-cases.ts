@@ -106,6 +106,17 @@ export const sendingCases: readonly WireCase[] = [
     },
   },
   {
+    name: 'a type that was not announced at open can be sent too',
+    async run(world) {
+      const inbox = new Inbox(world)
+      const sender = await world.open()
+      await world.receive(world.wire, inbox.deliver)
+      const events = wireEvents(world, 10, 2)
+      await sendUntilTaken(world, sender, events)
+      await inbox.has(idsOf(events), 'what it needs at the broker is made when it is sent')
+    },
+  },
+  {
     name: 'an event that is too large is refused for ever, and nothing else with it',
     unless: ({ messageBytesMax }) => (messageBytesMax === null ? 'it knows no largest message' : null),
     async run(world) {

@@ -79,7 +79,10 @@ export function memoryHub(options: MemoryHubOptions = {}): MemoryHub {
   return {
     wire: (name = 'memory') => new MemoryWire(name, broker),
     inject: (type, body, attributes) =>
-      broker.append({ type, key: '', message: { attributes: attributes ?? null, body }, dedupeId: null }, systemEnv),
+      broker.append(
+        { type, key: '', message: { attributes: attributes ?? null, body, channel: type }, dedupeId: null },
+        systemEnv,
+      ),
     crash: (wire) => own(wire).crash(),
     freeze: (wire) => own(wire).freeze(),
     switchOff() {

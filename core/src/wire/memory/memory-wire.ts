@@ -153,7 +153,10 @@ export class MemoryWire implements Wire {
       return new QuadrilleError('WIRE_UNROUTABLE', { wire: this.name, type })
     const env = this.#context?.env
     if (env === undefined) return this.#unreachable('the wire was closed')
-    this.#broker.append({ type, key, message: { attributes, body: new Uint8Array(body) }, dedupeId }, env)
+    this.#broker.append(
+      { type, key, message: { attributes, body: new Uint8Array(body), channel: type }, dedupeId },
+      env,
+    )
     return null
   }
 }

@@ -1,3 +1,4 @@
 /** The Wire interface. The cases every wire passes are in `quadrille/conformance`. */
 export * from './wire.ts'
 export { sendByKey } from './send-by-key.ts'
+export { DeliveryLine, type DeliveryLineOptions } from './delivery-line.ts'

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { DeliveryLine, silentLogger, sleep, systemEnv, type DeliveryLineOptions } from 'quadrille'
+
+type Options = DeliveryLineOptions<number>
+
+/** A line of numbers; what it delivers and acknowledges is kept. */
+function lineOf(options: Partial<Options> = {}) {
+  const delivered: number[][] = []
+  const acknowledged: number[] = []
+  const line = new DeliveryLine<number>({
+    env: systemEnv,
+    log: silentLogger,
+    service: 'orders',
+    batchMax: 3,
+    message: (held) => ({ attributes: null, body: Uint8Array.of(held) }),
+    owned: () => true,
+    deliver: async (messages) => void delivered.push(messages.map(({ body }) => body[0]!)),
+    acknowledge: (held) => void acknowledged.push(...held),
+    ...options,
+  })
+  const quiet = async () => {
+    while (line.size > 0) await sleep(systemEnv, 1)
+  }
+  return { line, delivered, acknowledged, quiet }
+}
+
+test('what arrives in one burst is delivered together, in order, and not more than batchMax at a time', async () => {
+  const { line, delivered, acknowledged, quiet } = lineOf()
+  line.push(1)
+  line.push(2, 3, 4)
+  assert.equal(line.size, 4)
+  await quiet()
+  assert.deepEqual(delivered, [[1, 2, 3], [4]])
+  assert.deepEqual(acknowledged, [1, 2, 3, 4])
+})
+
+test('one delivery at a time: the next begins when the last is acknowledged', async () => {
+  let running = 0
+  const { line, quiet } = lineOf({
+    deliver: async () => {
+      running += 1
+      assert.equal(running, 1)
+      await sleep(systemEnv, 5)
+    },
+    acknowledge: async () => {
+      await sleep(systemEnv, 5)
+      running -= 1
+    },
+  })
+  line.push(1, 2, 3, 4, 5, 6, 7)
+  await quiet()
+  assert.equal(running, 0)
+})
+
+test('what is refused is delivered again before anything behind it, and is a problem until then', async () => {
+  const tries: number[][] = []
+  const problems: string[][] = []
+  const { line, acknowledged, quiet } = lineOf({
+    deliver: async (messages) => {
+      tries.push(messages.map(({ body }) => body[0]!))
+      problems.push(line.problems())
+      if (tries.length <= 2) throw new Error('the disk is full')
+    },
+  })
+  line.push(1, 2, 3, 4)
+  await quiet()
+  assert.deepEqual(tries, [[1, 2, 3], [1, 2, 3], [1, 2, 3], [4]])
+  assert.deepEqual(acknowledged, [1, 2, 3, 4])
+  const refused = ['the ledger does not take what was received: the disk is full']
+  assert.deepEqual(problems, [[], refused, refused, []])
+})
+
+test('what is not ours any more is neither delivered again nor acknowledged', async () => {
+  const lost = new Set<number>([2])
+  let first = true
+  const { line, acknowledged, quiet } = lineOf({
+    owned: (held) => !lost.has(held),
+    deliver: async (messages) => {
+      const numbers = messages.map(({ body }) => body[0]!)
+      assert.deepEqual(numbers, first ? [1, 3] : [1])
+      lost.add(3)
+      if (!first) return
+      first = false
+      throw new Error('busy')
+    },
+  })
+  line.push(1, 2, 3)
+  await quiet()
+  assert.deepEqual(acknowledged, [1])
+})
+
+test('pause waits for the delivery in hand; the rest can be taken out, what was refused first', async () => {
+  const gate = Promise.withResolvers<void>()
+  const { line, acknowledged } = lineOf({ deliver: () => gate.promise })
+  line.push(1, 2, 3, 4, 5)
+  await sleep(systemEnv, 5)
+  let paused = false
+  const pausing = line.pause().then(() => (paused = true))
+  await sleep(systemEnv, 5)
+  assert.equal(paused, false)
+  assert.deepEqual(line.held(), [1, 2, 3, 4, 5])
+  gate.reject(new Error('not now'))
+  await pausing
+  assert.deepEqual(acknowledged, [])
+  assert.deepEqual(line.takeAll(), [1, 2, 3, 4, 5])
+  assert.equal(line.size, 0)
+})
+
+test('resume goes on with what waits', async () => {
+  const { line, delivered, quiet } = lineOf()
+  await line.pause()
+  line.push(1, 2)
+  await sleep(systemEnv, 5)
+  assert.deepEqual(delivered, [])
+  line.resume()
+  await quiet()
+  assert.deepEqual(delivered, [[1, 2]])
+})

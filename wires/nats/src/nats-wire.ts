@@ -1,0 +1,183 @@
+/** The wire: one connection that sends, and one for each subscription. */
+import { jetstream, jetstreamManager, JetStreamApiError } from '@nats-io/jetstream'
+import type { JetStreamClient, JetStreamManager, StreamInfo } from '@nats-io/jetstream'
+import { connect, millis, type NatsConnection } from '@nats-io/transport-node'
+import { QuadrilleError, sendByKey } from 'quadrille'
+import type { Deliver, OutgoingMessage, Receiver, Subscription } from 'quadrille'
+import type { Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
+import { toNatsMessage } from './nats-message.ts'
+import { natsSettings, type NatsOptions, type NatsSettings } from './nats-options.ts'
+import { NatsReceiver } from './nats-receiver.ts'
+import { ensureStream, isNotEnabled, wireError } from './nats-topology.ts'
+
+const messageBytesDefault = 1_048_576
+/** The server's code for a message that is larger than the stream allows. */
+const tooLarge = 10054
+
+/** What is open between `open` and `close`. */
+interface Link {
+  readonly context: WireContext
+  readonly connection: NatsConnection
+  readonly client: JetStreamClient
+  readonly manager: JetStreamManager
+}
+
+export class NatsWire implements Wire {
+  readonly #settings: NatsSettings
+  readonly #receivers = new Set<NatsReceiver>()
+  #link: Link | null = null
+  #stream: StreamInfo | null = null
+  #connected = false
+  #closing = false
+  #restoring: Promise<void> | null = null
+
+  constructor(options: NatsOptions) {
+    this.#settings = natsSettings(options)
+  }
+
+  get name(): string {
+    return this.#settings.name
+  }
+
+  get capabilities(): WireCapabilities {
+    const window = this.#stream?.config.duplicate_window
+    return {
+      order: 'one-receiver',
+      from: ['beginning', 'now'],
+      filters: false,
+      reportsUnroutable: false,
+      dedupeMs: window === undefined ? this.#settings.dedupeMs : millis(window),
+      messageBytesMax: this.#link?.connection.info?.max_payload ?? messageBytesDefault,
+    }
+  }
+
+  async open(context: WireContext): Promise<void> {
+    const { name, timeoutMs } = this.#settings
+    const connection = await this.#connect()
+    try {
+      const manager = await jetstreamManager(connection, { timeout: timeoutMs })
+      this.#stream = await ensureStream(manager, this.#settings)
+      this.#link = { context, connection, manager, client: jetstream(connection, { timeout: timeoutMs }) }
+    } catch (error) {
+      await connection.close()
+      throw wireError(name, error)
+    }
+    this.#closing = false
+    this.#connected = true
+    void this.#watch(this.#link)
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    await Promise.all([...this.#receivers].map((receiver) => receiver.stop()))
+    const link = this.#link
+    this.#link = null
+    await link?.connection.close()
+  }
+
+  async send(messages: readonly OutgoingMessage[]): Promise<readonly (QuadrilleError | null)[]> {
+    const link = this.#link
+    if (!link || !this.#connected)
+      throw new QuadrilleError('WIRE_UNREACHABLE', { wire: this.name, message: 'the connection is lost' })
+    return sendByKey(messages, (message) => this.#sendOne(link, message))
+  }
+
+  async receive(subscription: Subscription, deliver: Deliver): Promise<Receiver> {
+    const context = this.#link?.context
+    if (!context) throw new QuadrilleError('WIRE_UNREACHABLE', { wire: this.name, message: 'it is not open' })
+    const receiver = new NatsReceiver({
+      connection: await this.#connect(),
+      settings: this.#settings,
+      subscription,
+      context,
+      deliver,
+      giveBack: (addresses) => {
+        for (const address of addresses) this.#link?.connection.publish(address, '-NAK')
+      },
+      closed: (ended) => this.#receivers.delete(ended),
+    })
+    this.#receivers.add(receiver)
+    await receiver.start()
+    return receiver
+  }
+
+  async health(): Promise<WireHealth> {
+    const link = this.#link
+    if (!link || !this.#connected) return { problems: ['the connection is lost'], facts: {} }
+    try {
+      const { state, config } = await link.manager.streams.info(this.#settings.stream)
+      const inMemory = config.storage === 'memory'
+      return {
+        problems: inMemory ? [`the stream ${config.name} is kept in memory: a restart of the server loses it`] : [],
+        facts: {
+          server: link.connection.info?.version ?? '',
+          stream: config.name,
+          messages: state.messages,
+          bytes: state.bytes,
+        },
+      }
+    } catch (error) {
+      return { problems: [`the stream does not answer: ${(error as Error).message}`], facts: {} }
+    }
+  }
+
+  async #connect(): Promise<NatsConnection> {
+    try {
+      return await connect({ name: 'quadrille', ...this.#settings.connection })
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      throw new QuadrilleError('WIRE_UNREACHABLE', { wire: this.name, message }, error)
+    }
+  }
+
+  async #sendOne(link: Link, message: OutgoingMessage): Promise<QuadrilleError | null> {
+    const { type } = message.event
+    const { subject, body, headers, bytes } = toNatsMessage(this.#settings.prefix, message)
+    const bytesMax = this.capabilities.messageBytesMax!
+    if (bytes > bytesMax) return this.#refused(type, `it has ${bytes} bytes, and the server takes ${bytesMax}`)
+    try {
+      await link.client.publish(subject, body, { msgID: message.dedupeId, headers, timeout: this.#settings.timeoutMs })
+      return null
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error)
+      if (error instanceof JetStreamApiError && error.code === tooLarge) return this.#refused(type, text)
+      // Nobody listens on the subject: the stream is gone, or the server has not loaded it yet.
+      if (isNotEnabled(error)) this.#restoreStream(link)
+      return new QuadrilleError('WIRE_SEND_FAILED', { wire: this.name, type, message: text }, error)
+    }
+  }
+
+  #refused(type: string, problem: string): QuadrilleError {
+    return new QuadrilleError('WIRE_MESSAGE_REFUSED', { wire: this.name, type, problem })
+  }
+
+  /** Makes the stream again if it is gone; once at a time. */
+  #restoreStream(link: Link): void {
+    if (this.#restoring) return
+    this.#restoring = this.#restore(link)
+      .catch(() => {
+        // The next event that can not be sent comes here again.
+      })
+      .finally(() => (this.#restoring = null))
+  }
+
+  async #restore(link: Link): Promise<void> {
+    const { stream } = this.#settings
+    link.context.notice({ kind: 'lost', service: null, why: `the stream ${stream} does not answer` })
+    this.#stream = await ensureStream(link.manager, this.#settings)
+    link.context.notice({ kind: 'restored', service: null, why: `the stream ${stream} is there` })
+  }
+
+  async #watch({ connection, context }: Link): Promise<void> {
+    for await (const { type } of connection.status()) {
+      if (this.#closing) return
+      if (type === 'disconnect') {
+        this.#connected = false
+        context.notice({ kind: 'lost', service: null, why: 'the connection is lost' })
+      } else if (type === 'reconnect') {
+        this.#connected = true
+        context.notice({ kind: 'restored', service: null, why: 'the connection is back' })
+      }
+    }
+  }
+}

@@ -1,0 +1,318 @@
+/** What only NATS can do to us, on a server of our own. */
+import assert from 'node:assert/strict'
+import { after, before, describe, it, type TestContext } from 'node:test'
+import { headers } from '@nats-io/transport-node'
+import { realBroker, type Broker } from '@quadrille/brokers'
+import { fromBinaryEvent, silentLogger, sleep, systemEnv } from 'quadrille'
+import type { EventRecord, IncomingMessage, Receiver, Subscription, Wire, WireNotice } from 'quadrille'
+import { nats } from '../src/index.ts'
+import { subjectOf } from '../src/nats-message.ts'
+import { natsPlace } from './nats-harness.ts'
+
+const server = realBroker('nats')
+const patienceMs = 20_000
+
+const plain = {
+  type: 'a',
+  version: 1,
+  source: 'test',
+  causationId: null,
+  reaction: null,
+  hops: 0,
+  time: 0,
+  traceparent: null,
+  tracestate: null,
+  extensions: null,
+}
+
+function event(n: number, fields: Partial<EventRecord> = {}): EventRecord {
+  const id = systemEnv.uuid()
+  const data = JSON.stringify({ n })
+  return { ...plain, id, key: `key-${n % 5}`, correlationId: id, position: n, data, ...fields }
+}
+
+const events = (count: number, from = 0, fields: Partial<EventRecord> = {}) =>
+  Array.from({ length: count }, (_, n) => event(from + n, fields))
+
+async function until(fact: () => boolean, what: string): Promise<void> {
+  const began = systemEnv.elapsed()
+  while (!fact()) {
+    assert.ok(systemEnv.elapsed() - began < patienceMs, `not within ${patienceMs} ms: ${what}`)
+    await sleep(systemEnv, 10)
+  }
+}
+
+/** Sends as the relay does: again and again, in the order of each key, until every event is taken. */
+async function sendSurely(wire: Wire, batch: readonly EventRecord[]): Promise<void> {
+  let left = batch
+  const began = systemEnv.elapsed()
+  while (left.length > 0) {
+    assert.ok(systemEnv.elapsed() - began < patienceMs, 'everything is taken in the end')
+    try {
+      const results = await wire.send(left.map((one) => ({ event: one, dedupeId: one.id })))
+      left = left.filter((_, index) => results[index] !== null)
+    } catch {
+      // Unreachable: all are sent again.
+    }
+    if (left.length > 0) await sleep(systemEnv, 50)
+  }
+}
+
+class Taken {
+  readonly all: number[] = []
+  readonly keys = new Map<string, number[]>()
+  readonly deliver = async (messages: readonly IncomingMessage[]): Promise<void> => {
+    for (const { attributes, body } of messages) {
+      const { key, data } = fromBinaryEvent(attributes!, body)
+      const { n } = JSON.parse(data) as { n: number }
+      this.all.push(n)
+      const seen = this.keys.get(key) ?? []
+      if (!seen.includes(n)) this.keys.set(key, [...seen, n])
+    }
+  }
+
+  get distinct(): number {
+    return new Set(this.all).size
+  }
+
+  /** Each key in ascending order, first arrivals only. */
+  assertInOrder(): void {
+    for (const [key, numbers] of this.keys)
+      assert.deepEqual(
+        numbers,
+        numbers.toSorted((a, b) => a - b),
+        key,
+      )
+  }
+}
+
+describe('on a real server', { skip: server.skip }, () => {
+  let broker: Broker
+  before(async () => (broker = await server.start()))
+  after(() => broker.stop())
+
+  async function world(test: TestContext, options = {}) {
+    const place = await natsPlace(broker, options)
+    const notices: WireNotice[] = []
+    const wires: Wire[] = []
+    const open = async (more = {}): Promise<Wire> => {
+      const wire = place.connect(more)
+      wires.push(wire)
+      const notice = (one: WireNotice) => notices.push(one)
+      await wire.open({ env: systemEnv, log: silentLogger, sends: ['a', 'b'], notice })
+      return wire
+    }
+    const receive = (wire: Wire, taken: Taken, more: Partial<Subscription> = {}): Promise<Receiver> => {
+      const types = [{ type: 'a', patterns: null }]
+      const instance = systemEnv.uuid()
+      return wire.receive({ service: 'shop.orders', types, from: 'beginning', instance, ...more }, taken.deliver)
+    }
+    test.after(async () => {
+      for (const wire of wires) await wire.close()
+      await place.remove()
+    })
+    return { place, notices, open, receive }
+  }
+
+  it('is killed again and again under load, and nothing is lost', async (test) => {
+    const w = await world(test)
+    const [sender, reader] = [await w.open(), await w.open()]
+    const taken = new Taken()
+    await w.receive(reader, taken)
+    const total = 3_000
+    const sending = (async () => {
+      for (let n = 0; n < total; n += 100) await sendSurely(sender, events(100, n))
+    })()
+    for (let kills = 0; kills < 3; kills++) {
+      await until(() => taken.distinct > (kills + 1) * 300, 'events flow')
+      await broker.kill()
+      await broker.restart()
+    }
+    await sending
+    await until(() => taken.distinct === total, `all arrive; ${taken.distinct} have`)
+    taken.assertInOrder()
+  })
+
+  it('hands out again what a dead receiver held, and the order of each key holds', async (test) => {
+    const never = Promise.withResolvers<void>()
+    test.after(() => never.resolve())
+    const w = await world(test)
+    const [sender, dying, next] = [await w.open(), await w.open(), await w.open()]
+    const dead = new Taken()
+    // It acknowledges two deliveries, and dies with the third in hand and more behind it.
+    let deliveries = 0
+    const deliver = async (messages: readonly IncomingMessage[]) => {
+      deliveries += 1
+      if (deliveries > 2) return never.promise
+      return dead.deliver(messages)
+    }
+    await w.receive(dying, Object.assign(new Taken(), { deliver }))
+    for (let n = 0; n < 400; n += 50) await sendSurely(sender, events(50, n))
+    await until(() => deliveries > 2, 'it holds some')
+    await w.place.proxyOf(dying).close()
+    // These are handed out at once; those that the dead one held, when its leases end.
+    for (let n = 400; n < 600; n += 50) await sendSurely(sender, events(50, n))
+    await w.receive(next, dead)
+    await until(() => dead.distinct === 600, 'all arrive')
+    dead.assertInOrder()
+  })
+
+  it('is told that we are alive while a delivery takes longer than a lease: nothing goes to somebody else', async (test) => {
+    const w = await world(test, { ackWait: '1s' })
+    const [first, second] = [await w.open(), await w.open()]
+    const taken = new Taken()
+    let slow = true
+    const deliver = async (messages: readonly IncomingMessage[]) => {
+      if (slow) await sleep(systemEnv, 3_500)
+      slow = false
+      return taken.deliver(messages)
+    }
+    await w.receive(first, Object.assign(new Taken(), { deliver }))
+    await sendSurely(first, events(300))
+    await w.receive(second, taken)
+    await until(() => taken.distinct === 300, 'all arrive')
+    assert.equal(taken.all.length, 300, 'none came twice')
+  })
+
+  it('loses the whole stream: it is made again, the loss is told, and events flow', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    await w.receive(wire, taken)
+    await sendSurely(wire, events(10))
+    await until(() => taken.distinct === 10, 'before')
+    await w.place.admin(({ manager }) => manager.streams.delete(w.place.stream))
+    const told = () => w.notices.some(({ kind, service }) => kind === 'lost' && service === 'shop.orders')
+    await until(told, 'the receiver tells')
+    await until(() => w.notices.some(({ kind, service }) => kind === 'restored' && service !== null), 'it is back')
+    await sendSurely(wire, events(10, 10))
+    await until(() => taken.distinct === 20, 'events flow again')
+  })
+
+  it('forgets a consumer while nobody runs: it goes on where it was', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    const receiver = await w.receive(wire, taken, { from: 'now' })
+    await sendSurely(wire, events(10))
+    await until(() => taken.distinct === 10, 'before')
+    await receiver.stop()
+    await sendSurely(wire, events(10, 10))
+    await w.place.admin(({ manager }) => manager.consumers.delete(w.place.stream, 'shop~orders'))
+    await w.receive(wire, taken, { from: 'now' })
+    await until(() => taken.distinct === 20, 'what was sent meanwhile arrives')
+    assert.equal(taken.all.length, 20, 'and what was done does not come again')
+  })
+
+  it('has made the stream anew while nobody ran: that is an error', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    await (await w.receive(wire, new Taken())).stop()
+    await w.place.admin(({ manager }) => manager.streams.delete(w.place.stream))
+    const again = await w.open()
+    await assert.rejects(w.receive(again, new Taken()), { code: 'WIRE_POSITION_LOST' })
+    const taken = new Taken()
+    await w.receive(again, taken, { lost: 'accept' })
+    await sendSurely(again, events(3))
+    await until(() => taken.distinct === 3, 'once accepted it goes on')
+  })
+
+  it('gives a service of several types these alone, in one order, and acknowledges the others', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    const types = ['a', 'b'].map((type) => ({ type, patterns: null }))
+    const receiver = await w.receive(wire, taken, { types })
+    const all = events(300).map((one, n) => ({ ...one, key: 'k', type: ['a', 'b', 'c'][n % 3]! }))
+    await sendSurely(wire, all)
+    await until(() => taken.distinct === 200, 'the wanted ones arrive')
+    taken.assertInOrder()
+    await w.place.admin(async ({ manager }) => {
+      let left = 1
+      for (let tries = 0; left > 0 && tries < 500; tries++) {
+        await sleep(systemEnv, 10)
+        left = (await manager.consumers.info(w.place.stream, 'shop~orders')).num_ack_pending
+      }
+      assert.equal(left, 0, 'nothing is left unacknowledged')
+    })
+    assert.equal((await receiver.health()).lag, 0)
+  })
+
+  it('takes a new type into a subscription that exists, without going back', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    const receiver = await w.receive(wire, taken)
+    await sendSurely(wire, events(5))
+    await until(() => taken.distinct === 5, 'before')
+    await receiver.stop()
+    const types = ['a', 'b'].map((type) => ({ type, patterns: null }))
+    await w.receive(wire, taken, { types })
+    await sendSurely(wire, events(5, 5, { type: 'b' }))
+    await until(() => taken.distinct === 10, 'the new type arrives')
+    assert.equal(taken.all.length, 10)
+  })
+
+  it('is full: events are refused for the time being, and those in it stay', async (test) => {
+    const w = await world(test, { bytesMax: 200_000 })
+    const wire = await w.open()
+    const data = JSON.stringify({ n: 0, text: 'x'.repeat(50_000) })
+    const results = await wire.send(events(10, 0, { data, key: 'k' }).map((one) => ({ event: one, dedupeId: one.id })))
+    const first = results.findIndex((result) => result !== null)
+    assert.ok(first > 0, 'some fit')
+    assert.deepEqual(
+      results.slice(first).map((result) => [result?.code, result?.retryable]),
+      results.slice(first).map((_, n) => [n === 0 ? 'WIRE_SEND_FAILED' : 'WIRE_SEND_HELD', true]),
+    )
+  })
+
+  it('has a stream of this name that is not ours: nothing is changed, and it is an error', async (test) => {
+    const w = await world(test)
+    const { stream } = w.place
+    await w.place.admin(({ manager }) => manager.streams.add({ name: stream, subjects: [`foreign.${stream}`] }))
+    await assert.rejects(w.open(), { code: 'WIRE_INCOMPATIBLE' })
+    const { config } = await w.place.admin(({ manager }) => manager.streams.info(stream))
+    assert.deepEqual(config.subjects, [`foreign.${stream}`])
+  })
+
+  it('keeps the limits of a stream that somebody has made', async (test) => {
+    const w = await world(test)
+    const { stream, prefix } = w.place
+    const subjects = [`${prefix}.>`]
+    await w.place.admin(({ manager }) => manager.streams.add({ name: stream, subjects, duplicate_window: 7e9 }))
+    const wire = await w.open()
+    assert.equal(wire.capabilities.dedupeMs, 7_000)
+  })
+
+  it('hands on structured events and foreign bytes as they are', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const got: IncomingMessage[] = []
+    const deliver = async (messages: readonly IncomingMessage[]) => void got.push(...messages)
+    await w.receive(wire, Object.assign(new Taken(), { deliver }))
+    await w.place.admin(async ({ manager }) => {
+      const structured = headers()
+      structured.set('Content-Type', 'application/cloudevents+json')
+      const subject = subjectOf(w.place.prefix, 'a')
+      await manager.jetstream().publish(subject, '{"specversion":"1.0"}', { headers: structured })
+    })
+    await until(() => got.length === 1, 'it arrives')
+    assert.equal(got[0]!.attributes, null)
+    assert.equal(new TextDecoder().decode(got[0]!.body), '{"specversion":"1.0"}')
+  })
+})
+
+describe('a server that does not let us in', { skip: server.skip }, () => {
+  const context = { env: systemEnv, log: silentLogger, sends: [], notice: () => undefined }
+
+  it('wants a password: the one in the address is used, and a wrong one is an error', async () => {
+    const broker = await server.start({ settings: ['--user', 'me', '--pass', 'p@ss'] })
+    const wire = nats({ servers: `nats://me:p%40ss@127.0.0.1:${broker.port}` })
+    await wire.open(context)
+    assert.deepEqual((await wire.health()).problems, [])
+    await wire.close()
+    const wrong = nats({ servers: `nats://me:no@127.0.0.1:${broker.port}` })
+    await assert.rejects(wrong.open(context), { code: 'WIRE_UNREACHABLE' })
+    await broker.stop()
+  })
+})

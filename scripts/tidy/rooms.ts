@@ -13,7 +13,8 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   conformance: ['ledger', 'wire'],
   runtime: ['service', 'ledger', 'wire'],
   check: ['service'],
-  simulate: ['runtime'],
+  // It draws what it finds.
+  simulate: ['runtime', 'observe'],
   observe: ['service', 'runtime'],
   testing: ['runtime', 'observe', 'ledger'],
 }
@@ -72,6 +73,8 @@ const knowsSqlite = (path: string): boolean =>
   path.startsWith(sqliteRoot) ||
   path === 'core/src/runtime/default-ledger.ts' ||
   path.startsWith('core/src/testing/') ||
+  // The user's own tables are SQLite's in a simulation, whatever its ledger.
+  path === 'core/src/simulate/sim-tables.ts' ||
   posix.basename(path) === 'index.ts'
 
 /** SQLite is one ledger among others: only the default, testing and index files may import it. */

@@ -8,6 +8,7 @@ import { runtimeErrors } from './catalogue/runtime-errors.ts'
 import { ledgerErrors } from './catalogue/ledger-errors.ts'
 import { wireErrors } from './catalogue/wire-errors.ts'
 import { toolErrors } from './catalogue/tool-errors.ts'
+import { simulationErrors } from './catalogue/simulation-errors.ts'
 
 export type { ErrorSpec, Issue } from './catalogue/error-spec.ts'
 
@@ -19,4 +20,5 @@ export const errorCatalogue = {
   ...ledgerErrors,
   ...wireErrors,
   ...toolErrors,
+  ...simulationErrors,
 } as const

@@ -7,7 +7,7 @@
 import type { Ledger } from '../ledger/index.ts'
 import type { Soon } from './soon.ts'
 
-const buckets = 2 ** 16
+const bucketsDefault = 2 ** 16
 /** How many conversations are remembered as too large; the oldest are asked for again. */
 const overMax = 10_000
 
@@ -16,12 +16,14 @@ export class Conversations {
   readonly limit: number
   readonly #ledger: Ledger
   readonly #step: number
-  readonly #counts = new Uint32Array(buckets)
+  readonly #counts: Uint32Array
   readonly #over = new Map<string, number>()
 
-  constructor(ledger: Ledger, limit: number) {
+  /** @param options - `buckets`: a power of two; few are enough for few conversations. Default 65,536. */
+  constructor(ledger: Ledger, limit: number, options: { readonly buckets?: number } = {}) {
     this.#ledger = ledger
     this.limit = limit
+    this.#counts = new Uint32Array(options.buckets ?? bucketsDefault)
     this.#step = Math.max(1, Math.floor(limit / 16))
   }
 
@@ -31,7 +33,7 @@ export class Conversations {
       const over = this.#over.get(correlationId)
       if (over !== undefined) return over
     }
-    const bucket = bucketOf(correlationId)
+    const bucket = hashOf(correlationId) & (this.#counts.length - 1)
     const count = this.#counts[bucket]! + 1
     this.#counts[bucket] = count
     return count % this.#step === 0 ? this.#ask(correlationId) : null
@@ -47,9 +49,9 @@ export class Conversations {
 }
 
 /** The end of an id differs most; 12 characters of it are enough to spread conversations over the buckets. */
-function bucketOf(correlationId: string): number {
+function hashOf(correlationId: string): number {
   let hash = 0
   for (let i = Math.max(0, correlationId.length - 12); i < correlationId.length; i++)
     hash = Math.imul(hash ^ correlationId.charCodeAt(i), 0x01000193)
-  return (hash ^ (hash >>> 16)) & (buckets - 1)
+  return hash ^ (hash >>> 16)
 }

@@ -61,6 +61,28 @@ export class Reader {
     this.#loop = this.#run()
   }
 
+  /** For whoever drives the reader by hand, turn by turn: takes the first leases, and starts nothing. */
+  async prepare(): Promise<void> {
+    await this.leases.start()
+    await this.leases.settle(this.#calls.partitions)
+    await this.#due.refresh()
+  }
+
+  /** One turn by hand. Returns false when there was nothing to do. @throws what a turn throws: the batch is void then. */
+  step(): Promise<boolean> {
+    return this.#turn()
+  }
+
+  /** True when calls have ended that the next turn will take up. */
+  get hasAnswers(): boolean {
+    return this.#ended.length > 0
+  }
+
+  /** When there is next something to do that no event and no answer brings; Infinity for never. */
+  get nextAt(): number {
+    return this.leases.size === 0 ? Infinity : this.#due.nextAt(this.context.settings.env.now())
+  }
+
   /** There may be something to do. */
   wake(): void {
     this.#woken = true

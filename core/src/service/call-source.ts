@@ -29,6 +29,8 @@ const withoutComments = (source: string): string =>
 /** A call that asks nobody, such as a stub, needs no key; what hands its whole context on may use it there. */
 function usesKey(source: string, parameters: number): boolean | null {
   if (source.includes('[native code]') || parameters === 0) return null
+  // A key that is made anew for every try is none.
+  if (parameters === 1 && /randomUUID|\buuid\w*\(|nanoid|Math\.random|Date\.now|new Date\(\)/.test(source)) return false
   if (/idempoten|dedup|request_?id|message_?id|key/i.test(source)) return true
   const arrow = source.indexOf('=>')
   const body = source.slice(arrow < 0 ? source.indexOf('{') : arrow + 2)

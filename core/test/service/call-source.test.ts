@@ -1,6 +1,7 @@
 /** What the source of a call tells: whether it takes the idempotency key, and whether it hides errors. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import * as z from 'zod'
 import { event } from '../../src/contracts/index.ts'
 import { service } from '../../src/service/index.ts'
@@ -54,6 +55,7 @@ test('a call that takes no context, or only other parts of it, uses none', () =>
     },
     (order, { signal }) => gateway.charge(order, signal),
     plainFunction,
+    (order) => gateway.charge(order, { idempotencyKey: randomUUID() }),
   ]
   for (const call of calls) assert.equal(described(call).usesKey, false, call.toString())
 })

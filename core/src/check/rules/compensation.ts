@@ -97,8 +97,9 @@ export function overtaking(context: Context): void {
   const { model, runs } = context
   for (const action of model.steps) {
     if (action.part !== 'run' || !action.reaction || !runs.any.didBefore(action)) continue
+    const said: Step[] = []
     for (const back of model.steps) {
-      if (!compensates(context, back, action)) continue
+      if (!compensates(context, back, action) || follows(back, said)) continue
       const run = runs.plain
         .concat(runs.broken)
         .find((each) => failsAfter(context, each, action) && each.play.did(back))
@@ -110,10 +111,15 @@ export function overtaking(context: Context): void {
         timers: 'always',
       })
       if (!without.did(back)) continue
+      said.push(back)
       sayOvertaken(context, { action, back, without })
     }
   }
 }
+
+/** Whether it only goes on with what one of these has begun. */
+const follows = (back: Step, said: readonly Step[]): boolean =>
+  said.some((first) => back.needs.flat().every((id) => mayEmit(first).includes(id)))
 
 /** Whether `back` looks as if it took back what `action` does. */
 function compensates(context: Context, back: Step, action: Step): boolean {
@@ -124,7 +130,8 @@ function compensates(context: Context, back: Step, action: Step): boolean {
   // The toolkit's own undo answers the same event already.
   const undo = action.reaction!.undo ? model.steps[action.id + 1]!.needs.flat() : []
   if (trigger.every((id) => undo.includes(id))) return false
-  const name = nameOf(back.reaction)
+  const [name, taken] = [nameOf(back.reaction), ownNameOf(action.reaction!)]
+  if (says(taken, 'giving')) return false
   const byName = says(ownNameOf(back.reaction), 'giving') || back.emits.some(({ type }) => says(type, 'giving'))
   if (!byName && (says(name, 'recording') || says(name, 'telling'))) return false
   const decides = mayEmit(back).some((id) => runs.consequences.of(id).success || runs.consequences.of(id).failure)

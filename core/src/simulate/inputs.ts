@@ -1,0 +1,66 @@
+/** What conversations start with: given as a list, a function or an arbitrary, or made from the start event's JSON Schema. */
+import { QuadrilleError } from '../base/index.ts'
+import { FastCheckRandom } from './fast-check-random.ts'
+import type { ArbitraryLike, SimulationOptions } from './options.ts'
+import { Randomness } from './randomness.ts'
+import { sampleOf } from './schema-sample.ts'
+import type { Stage } from './stage.ts'
+
+/** Makes inputs; the same seed and place give the same. */
+export class Inputs {
+  readonly #given: SimulationOptions['inputs']
+  readonly #stage: Stage
+
+  constructor(options: SimulationOptions, stage: Stage) {
+    this.#given = options.inputs
+    this.#stage = stage
+  }
+
+  /** How many different ones are worth an exhaustive search of their own. */
+  get distinct(): number {
+    return Array.isArray(this.#given) ? this.#given.length : 1
+  }
+
+  /** The input of one conversation. `variety` 0 is the plainest. */
+  make(variety: number, index: number): unknown {
+    const given = this.#given
+    if (given === undefined) return this.#fromSchema(variety, index)
+    if (Array.isArray(given)) {
+      if (given.length === 0) throw new QuadrilleError('SIMULATION_INVALID', { problem: '`inputs` is empty' })
+      return (given as readonly unknown[])[(variety + index) % given.length]
+    }
+    const random = new Randomness(variety * 31 + index)
+    if (typeof given === 'function') return given(() => random.next(), index)
+    return (given as ArbitraryLike<unknown>).generate(new FastCheckRandom(random) as never, undefined).value
+  }
+
+  #fromSchema(variety: number, index: number): unknown {
+    const { starts } = this.#stage.choreography
+    const { contract, pattern } = starts[0]!
+    let schema: Record<string, unknown>
+    try {
+      schema = contract.jsonSchema()
+    } catch {
+      throw new QuadrilleError('SIMULATION_INVALID', {
+        problem: `${contract.type} has no JSON Schema to make inputs from; give \`inputs\``,
+      })
+    }
+    const hints = (field: string) => this.#seeded(field)
+    const made = sampleOf(schema, { random: new Randomness(variety * 31 + index), plain: variety === 0, hints })
+    return { ...(made as object), ...(pattern as object | undefined), [contract.key]: `${contract.key}-${index + 1}` }
+  }
+
+  /** What the services' first rows hold in a column of this name: an id that exists is a better input than any text. */
+  #seeded(field: string): readonly unknown[] {
+    const name = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    for (const { tables } of this.#stage.parts) {
+      for (const table of tables.tables()) {
+        const column = table.columns.findIndex((each) => each === name || each === field)
+        if (column < 0) continue
+        const values = tables.contents(table).map((row) => row[column])
+        if (values.length > 0) return values
+      }
+    }
+    return []
+  }
+}

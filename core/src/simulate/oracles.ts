@@ -1,0 +1,242 @@
+/**
+ * What must hold without anyone saying so: it follows from the declaration, and from what the same conversation does when
+ * nothing goes wrong. Each has a code that `ignore` can name; docs/verify.md tells them one by one.
+ */
+import { counters, effectName, netsOf, type Baseline } from './baseline.ts'
+import type { Talk, Told } from './book.ts'
+import type { Invariants, SimDb, WorldView } from './options.ts'
+import type { SimRun } from './sim-run.ts'
+
+/** The codes of all oracles. */
+export const oracleCodes = [
+  'NO_START', 'NO_END', 'TWO_ENDS', 'NO_REST', 'EFFECT_TWICE', 'EFFECT_KEPT', 'EFFECT_MISSING', 'EFFECT_EARLY',
+  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'REDELIVERY', 'LOST_UPDATE',
+] as const // prettier-ignore
+
+const times = (count: number): string => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`)
+
+/** What must hold at any time. */
+export function judgeStep(run: SimRun): void {
+  for (const talk of run.book.talks) {
+    if (talk.ends.length > 1) {
+      const names = talk.ends.map(({ told }) => told.name).join(' and ')
+      violate(run, 'TWO_ENDS', { subject: '', message: `${talk.label} has ended ${times(talk.ends.length)}: ${names}` })
+    }
+    judgeRepeats(run, talk)
+  }
+  judgeInvariants(run, run.stage.options.always)
+}
+
+function judgeRepeats(run: SimRun, talk: Talk): void {
+  if (talk.effects.length < 2) return
+  const counts = new Map<string, number>()
+  for (const made of talk.effects) {
+    const { effect, by } = made
+    if (effect.change < 0) continue
+    const name = `${effect.name} by ${by.service}/${by.reaction}`
+    const key = `${name} ${by.eventId}`
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    if (count > 1)
+      violate(run, 'EFFECT_TWICE', {
+        subject: effect.name,
+        message: `one ${by.eventType} has led to ${effect.name} ${times(count)} (${by.service}/${by.reaction})`,
+      })
+  }
+  for (const [name, net] of netsOf(talk))
+    if (net < 0)
+      violate(run, 'EFFECT_TWICE', {
+        subject: name,
+        message: `${name} of ${talk.label} was undone more often than it was done`,
+      })
+}
+
+/** What must hold when nothing more can happen. */
+export function judgeEnd(run: SimRun, baselines: readonly (Baseline | undefined)[]): void {
+  run.book.talks.forEach((talk, index) => {
+    const hasBegun = talk.begun || talk.start !== undefined
+    if (!hasBegun) return
+    if (!talk.start)
+      violate(run, 'NO_START', { subject: '', message: `something was saved for ${talk.label}, and no event says so` })
+    else if (talk.outcome === 'none')
+      violate(run, 'NO_END', {
+        subject: '',
+        message: `${talk.label} never ends: nothing more can happen, and none of its ends has come`,
+      })
+    else judgeOutcome(run, talk, baselines[index])
+  })
+  judgeCounters(run, baselines)
+  judgeInvariants(run, run.stage.options.atEnd)
+  for (const name of run.hoped()) violate(run, 'INVARIANT', { subject: name, message: `${name}: was never true` })
+}
+
+function judgeOutcome(run: SimRun, talk: Talk, baseline: Baseline | undefined): void {
+  const end = talk.ends[0]!.told
+  const failed = talk.outcome === 'failure'
+  if (failed) judgeKept(run, talk, end)
+  else if (baseline?.outcome === 'success') judgeNets(run, talk, baseline)
+  if (!failed) judgeDespite(run, talk, end)
+  const excuses = run.outcomes > 0 || run.book.talks.length > 1 || run.faults.some((fault) => !masked.has(fault))
+  if (failed && baseline?.outcome === 'success' && !excuses)
+    violate(run, 'FAILURE_WITHOUT_CAUSE', {
+      subject: '',
+      message: `${talk.label} ends with ${end.name} although nothing has refused it`,
+    })
+}
+
+/** Faults that nobody outside should notice. */
+const masked: ReadonlySet<string> = new Set([
+  'duplicate',
+  'crash before commit',
+  'crash after commit',
+  'crash after arrival',
+  'takeover',
+])
+
+function judgeKept(run: SimRun, talk: Talk, end: Told): void {
+  const kinds = new Map(talk.effects.map((made) => [effectName(made), made]))
+  for (const [name, net] of netsOf(talk)) {
+    const { effect, by } = kinds.get(name)!
+    if (net <= 0) continue
+    if (effect.kind !== 'notice')
+      violate(run, 'EFFECT_KEPT', {
+        subject: name,
+        message: `${talk.label} has failed with ${end.name}, and ${name} is not undone`,
+      })
+    else if (!run.stage.isStart(by.eventType) && !run.stage.ends.has(by.eventType))
+      violate(run, 'EFFECT_EARLY', {
+        subject: name,
+        message: `${talk.label} has failed with ${end.name}, after ${name} had gone out on ${by.eventType}`,
+      })
+  }
+}
+
+function judgeNets(run: SimRun, talk: Talk, baseline: Baseline): void {
+  const nets = netsOf(talk)
+  const hasDead = run.dead.some(({ correlationId }) => correlationId === talk.start!.correlationId)
+  for (const name of new Set([...nets.keys(), ...baseline.nets.keys()])) {
+    const net = nets.get(name) ?? 0
+    const usual = baseline.nets.get(name) ?? 0
+    if (net > usual)
+      violate(run, 'EFFECT_TWICE', {
+        subject: name,
+        message: `${talk.label} has succeeded with ${name} ${times(net)}, usual is ${usual}`,
+      })
+    if (net < usual && !hasDead)
+      violate(run, 'EFFECT_MISSING', { subject: name, message: `${talk.label} has succeeded without ${name}` })
+  }
+}
+
+/** An event that leads to failure has come, and success does not build on it. */
+function judgeDespite(run: SimRun, talk: Talk, end: Told): void {
+  const { refusing } = run.stage
+  if (refusing.size === 0) return
+  const causes = run.stage.causesOf(talk, end.event)
+  for (const told of talk.told) {
+    if (causes.has(told.event.id) || !refusing.has(told.event.type) || !run.stage.refuses(told.event)) continue
+    violate(run, 'SUCCESS_DESPITE', {
+      subject: told.event.type,
+      message: `${talk.label} has succeeded with ${end.name} in spite of ${told.name}`,
+    })
+  }
+}
+
+function judgeCounters(run: SimRun, baselines: readonly (Baseline | undefined)[]): void {
+  const { talks } = run.book
+  if (run.stage.seededCounters === '' || talks.some((talk) => talk.outcome === 'none')) return
+  const allFailed = talks.every((talk) => talk.outcome === 'failure')
+  const single = talks.length === 1 && baselines[0]?.outcome === 'success' ? baselines[0] : undefined
+  if (!allFailed && !single) return
+  const now = counters(run.stage)
+  const expected = allFailed ? run.stage.seededCounters : single!.counters
+  if (now === expected) return
+  const difference = firstDifference(expected, now)
+  if (allFailed)
+    violate(run, 'COUNTER_NOT_RESTORED', {
+      subject: '',
+      message: `all has failed, and not everything is as it was before: ${difference}`,
+    })
+  else if (run.dead.length === 0)
+    violate(run, 'COUNTER_DIFFERS', {
+      subject: '',
+      message: `${talks[0]!.label} has succeeded, and the numbers are not those of any other success: ${difference}`,
+    })
+}
+
+function firstDifference(expected: string, now: string): string {
+  const before = expected.split('\n')
+  const after = now.split('\n')
+  const index = before.findIndex((line, at) => line !== after[at])
+  const [name, values = ''] = (before[index] ?? '').split(': ')
+  const [, got = ''] = (after[index] ?? '').split(': ')
+  const wanted = values.split(' ')
+  const found = got.split(' ')
+  const row = wanted.findIndex((each, at) => each !== found[at])
+  const shown = (text: string | undefined) => (text ?? '').replace(/^,+|,+$/g, '')
+  return `${name} has ${shown(found[row])} where ${shown(wanted[row])} is expected`
+}
+
+function judgeInvariants(run: SimRun, invariants: Invariants<unknown, unknown> | undefined): void {
+  if (!invariants) return
+  const view = run.view
+  for (const [name, invariant] of Object.entries(invariants)) {
+    for (const problem of problemsOf(() => invariant(view)))
+      violate(run, 'INVARIANT', {
+        subject: name,
+        message: problem === '' ? `${name} does not hold` : `${name}: ${problem}`,
+      })
+  }
+}
+
+/** What an invariant says is wrong. */
+export function problemsOf(ask: () => void | boolean | string | readonly string[]): readonly string[] {
+  try {
+    const said = ask()
+    if (said === undefined || said === true || said === '') return []
+    return said === false ? [''] : typeof said === 'string' ? [said] : said
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)]
+  }
+}
+
+function violate(run: SimRun, code: string, { subject, message }: { subject: string; message: string }): void {
+  const { ignore } = run.stage.options
+  if (ignore?.includes(code) || ignore?.includes(subject)) return
+  run.violate(code, subject, message)
+}
+
+/** The world as invariants see it. */
+export function viewOf(run: SimRun): WorldView {
+  const dbs = new Map<string, SimDb>()
+  return {
+    get conversations() {
+      return run.book.talks.map(({ label, input, outcome, told }) => ({
+        label,
+        input,
+        outcome,
+        events: told.map(({ event }) => ({
+          type: event.type,
+          key: event.key,
+          data: JSON.parse(event.data) as unknown,
+        })),
+      }))
+    },
+    db(service) {
+      const name = typeof service === 'string' ? service : service.name
+      let db = dbs.get(name)
+      if (!db) {
+        const { tables } = run.stage.part(name)
+        db = {
+          all: (sql, ...params) => tables.rows(sql, ...params),
+          get: (sql, ...params) => tables.rows(sql, ...params)[0],
+        }
+        dbs.set(name, db)
+      }
+      return db
+    },
+    get outside() {
+      return run.outside
+    },
+    hasDead: (reaction) => run.dead.some((letter) => reaction === undefined || letter.reaction === reaction),
+  }
+}

@@ -1,0 +1,129 @@
+/** From a schedule that went wrong to the smallest one that goes wrong in the same way. */
+import { Constrained, Recording, type Constraint } from './constraints.ts'
+import type { Lab, Trial } from './lab.ts'
+import type { Violation } from './schedule-types.ts'
+
+/** The smallest schedule found. */
+export interface Shrunk {
+  readonly inputs: readonly unknown[]
+  readonly constraints: readonly Constraint[]
+  readonly trial: Trial
+}
+
+const same = (a: Violation | undefined, b: Violation): boolean => a?.code === b.code && a.subject === b.subject
+
+/** More tries than this are not worth it. */
+const triesMax = 400
+
+/** Shrinks; undefined when the constraints alone do not lead there. */
+export async function shrink(
+  lab: Lab,
+  found: { readonly trial: Trial; readonly recording: Recording },
+): Promise<Shrunk | undefined> {
+  const { trial, recording } = found
+  return new Shrinking(lab, trial, recording).run()
+}
+
+class Shrinking {
+  readonly #lab: Lab
+  readonly #wanted: Violation
+  readonly #recording: Recording
+  #best: Shrunk | undefined
+  #start: { readonly inputs: readonly unknown[]; readonly constraints: readonly Constraint[] }
+  #tries = 0
+
+  constructor(lab: Lab, trial: Trial, recording: Recording) {
+    this.#lab = lab
+    this.#wanted = trial.violation!
+    this.#recording = recording
+    const inputs = trial.run.book.talks.map((talk) => talk.input)
+    this.#start = { inputs, constraints: recording.constraints(trial.run.trace) }
+  }
+
+  async run(): Promise<Shrunk | undefined> {
+    const { inputs, constraints } = this.#start
+    if (!(await this.#attempt(inputs, constraints))) return undefined
+    await this.#fewerConversations()
+    await this.#halve()
+    await this.#oneByOne()
+    await this.#clearerHolds()
+    await this.#oneByOne()
+    return this.#best
+  }
+
+  async #attempt(inputs: readonly unknown[], constraints: readonly Constraint[]): Promise<boolean> {
+    if (++this.#tries > triesMax) return false
+    const trial = await this.#lab.trial(new Constrained(constraints), inputs)
+    if (!same(trial.violation, this.#wanted)) return false
+    this.#best = { inputs, constraints, trial }
+    return true
+  }
+
+  async #fewerConversations(): Promise<void> {
+    const { inputs, constraints } = this.#best!
+    if (inputs.length < 2) return
+    for (const [index, input] of inputs.entries()) {
+      const label = `o${index + 1}`
+      const own = constraints.flatMap((each) => onlyOf(each, { label, isFirst: index === 0 }))
+      if (await this.#attempt([input], own)) return
+    }
+    const fewer = inputs.slice(0, -1)
+    if (fewer.length > 1 && (await this.#attempt(fewer, constraints))) await this.#fewerConversations()
+  }
+
+  /** Large parts first. */
+  async #halve(): Promise<void> {
+    for (let size = Math.ceil(this.#best!.constraints.length / 2); size > 1; size = Math.floor(size / 2)) {
+      const { inputs, constraints } = this.#best!
+      for (let at = constraints.length - size; at >= 0; at -= size)
+        await this.#attempt(
+          inputs,
+          this.#best!.constraints.filter((_, index) => index < at || index >= at + size),
+        )
+    }
+  }
+
+  async #oneByOne(): Promise<void> {
+    for (let index = this.#best!.constraints.length - 1; index >= 0; index--) {
+      const { inputs, constraints } = this.#best!
+      if (index >= constraints.length) continue
+      const fewer = constraints.filter((_, at) => at !== index)
+      await this.#attempt(inputs, fewer)
+    }
+  }
+
+  /** A hold until something in the same service says most about the race. */
+  async #clearerHolds(): Promise<void> {
+    for (const [index, each] of this.#best!.constraints.entries()) {
+      if (each.kind !== 'hold') continue
+      const service = each.step.split('→')[1]
+      const candidates = this.#recording
+        .before(each.step)
+        .filter((step) => step.service === service && step.name !== each.until)
+      for (const { name } of candidates) {
+        const { inputs, constraints } = this.#best!
+        const clearer = constraints.map((other, at) => (at === index ? { ...each, until: name } : other))
+        if (await this.#attempt(inputs, clearer)) break
+      }
+    }
+  }
+}
+
+/** The constraint for a schedule with this conversation alone; nothing when it is about another one. */
+function onlyOf(constraint: Constraint, of: { readonly label: string; readonly isFirst: boolean }): Constraint[] {
+  let isOther = false
+  const own = (name: string): string => {
+    if (name === `begin ${of.label}`) return 'begin o1'
+    const label = /^(o\d+):/.exec(name)?.[1]
+    const isShared = /^(due|time passes to) /.test(name)
+    if (!isShared && (of.isFirst ? label !== undefined : label !== of.label)) isOther = true
+    return of.isFirst || label === undefined ? name : name.slice(label.length + 1)
+  }
+  const renamed = Object.fromEntries(
+    Object.entries(constraint).map(([field, value]) => [
+      field,
+      ['step', 'until', 'after'].includes(field) ? own(value) : value,
+    ]),
+  ) as unknown as Constraint
+  return isOther ? [] : [renamed]
+}

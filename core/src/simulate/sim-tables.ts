@@ -1,0 +1,135 @@
+/** A service's own tables in a simulation: SQLite in memory, with a state to come back to. */
+import { Buffer } from 'node:buffer'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import type { TxHandle } from '../base/index.ts'
+import type { MemoryTables } from '../ledger/memory/index.ts'
+import { GatedHandle, TxGate } from '../ledger/sqlite/sqlite-handle.ts'
+import { StatementCache } from '../ledger/sqlite/statement-cache.ts'
+
+/** A row, by column name. */
+export type Row = Readonly<Record<string, unknown>>
+
+/** JSON has no big integers, and shows bytes as an object. */
+const plain = (_: string, value: unknown): unknown =>
+  typeof value === 'bigint' ? `${value}n` : value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
+
+/** A table with the statement that reads all of it. */
+interface Table {
+  readonly name: string
+  readonly columns: readonly string[]
+  readonly all: StatementSync
+}
+
+/**
+ * The whole schedule runs in one transaction of SQLite, and each transaction of the ledger in a savepoint of it, so that
+ * rolling back leads to where the schedule began, without making the tables again.
+ */
+export class SimTables implements MemoryTables {
+  readonly #db = new DatabaseSync(':memory:')
+  readonly #statements: StatementCache
+  readonly #control: Readonly<
+    Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'release' | 'rollbackTo', StatementSync>
+  >
+  #tables: readonly Table[] | undefined
+  #started = false
+  #gate: TxGate | undefined
+  /** Grows with every commit that may have changed a row. */
+  version = 0
+
+  constructor() {
+    const db = this.#db
+    this.#statements = new StatementCache(db)
+    this.#control = {
+      begin: db.prepare('BEGIN'),
+      commit: db.prepare('COMMIT'),
+      rollback: db.prepare('ROLLBACK'),
+      savepoint: db.prepare('SAVEPOINT quadrille_work'),
+      release: db.prepare('RELEASE quadrille_work'),
+      rollbackTo: db.prepare('ROLLBACK TO quadrille_work'),
+    }
+  }
+
+  /** The connection, for making the tables and for looking at them. */
+  get db(): DatabaseSync {
+    return this.#db
+  }
+
+  begin(): TxHandle {
+    if (!this.#started) {
+      this.#control.begin.run()
+      this.#started = true
+    }
+    this.#control.savepoint.run()
+    const gate = new TxGate(this.#db)
+    this.#gate = gate
+    return { kind: 'sqlite', native: new GatedHandle(gate, { db: this.#db, statements: this.#statements }) }
+  }
+
+  end(how: 'commit' | 'rollback'): void {
+    this.#gate?.close()
+    this.#gate = undefined
+    if (!this.#db.isTransaction) {
+      // SQLite has rolled everything back by itself; the schedule can not go on.
+      this.#started = false
+      return
+    }
+    if (how === 'rollback') this.#control.rollbackTo.run()
+    this.#control.release.run()
+    if (how === 'commit') this.version += 1
+  }
+
+  /** What was done so far is where every schedule begins. */
+  seal(): void {
+    if (this.#started && this.#db.isTransaction) this.#control.commit.run()
+    this.#started = false
+  }
+
+  /** Back to how the tables were made. */
+  reset(): void {
+    if (this.#started && this.#db.isTransaction) this.#control.rollback.run()
+    this.#started = false
+    this.version = 0
+  }
+
+  /** Rows of the committed state. */
+  rows(sql: string, ...params: SQLInputValue[]): Row[] {
+    return this.#statements.get(sql).all(...params) as Row[]
+  }
+
+  /** The user's tables. */
+  tables(): readonly Table[] {
+    this.#tables ??= this.#db
+      .prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`)
+      .all()
+      .map((row) => {
+        const name = String(row['name'])
+        const all = this.#db.prepare(`SELECT * FROM "${name.replaceAll('"', '""')}"`)
+        const columns = all.columns().map((column) => column.name)
+        all.setReturnArrays(true)
+        return { name, columns, all }
+      })
+    return this.#tables
+  }
+
+  /** All rows of a table as lists, in the order of the table's `columns`. */
+  contents(table: Table): readonly (readonly unknown[])[] {
+    return table.all.all() as unknown as unknown[][]
+  }
+
+  /** All rows of all tables, in an order of their own. */
+  text(): string {
+    return this.tables()
+      .map(
+        (table) =>
+          `${table.name}:${this.contents(table)
+            .map((row) => JSON.stringify(row, plain))
+            .sort()
+            .join()}`,
+      )
+      .join('\n')
+  }
+
+  close(): void {
+    this.#db.close()
+  }
+}

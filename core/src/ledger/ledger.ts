@@ -65,7 +65,8 @@ export interface Claim {
 export interface LedgerTx {
   readonly handle: TxHandle
   /**
-   * Proves that the partitions are still held and, with `position`, advances their checkpoints.
+   * Proves that the partitions are still held and, with `position`, advances their checkpoints. The proof holds for the
+   * commit; a ledger may ask for it as late as then, and `transact` throws.
    *
    * @throws QuadrilleError `LEASE_LOST` when another process has taken one of them, `LEDGER_PAGE_VOID` when the commit
    *   that the claim's `basis` stands for has failed; the transaction must roll back.
@@ -78,6 +79,18 @@ export interface LedgerTx {
    *   but is remembered): a duplicate is dropped without an error.
    */
   append(events: readonly NewEvent[]): Promise<readonly (number | null)[]>
+  /**
+   * Appends behind everything else, at the latest with the commit, so that a ledger on a server can send both at once.
+   * What goes wrong with it is thrown by `transact`.
+   *
+   * @returns what gives the positions, as {@link append} does, once `transact` has resolved.
+   */
+  appendLast(events: readonly NewEvent[]): () => readonly (number | null)[]
+  /**
+   * What has made the transaction useless, although the work may have caught it: nothing of it can commit any more. So it
+   * is found out whose failure it was. Undefined while it can commit.
+   */
+  readonly broken: { readonly error: unknown } | undefined
   /** The records with these keys, in their order; undefined where there is none. */
   load(keys: readonly RecordKey[]): Promise<readonly (LedgerRecord | undefined)[]>
   /** Records by query, including what this transaction has saved. */

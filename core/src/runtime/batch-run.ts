@@ -87,18 +87,16 @@ export class BatchRun {
     let batch: BatchTx | undefined
     try {
       const calls: WantedCall[] = []
-      const appended = await ledger.transact(async (tx) => {
+      await ledger.transact(async (tx) => {
         const startedAt = settings.env.elapsed()
         calls.length = 0
         await tx.hold(claim)
         batch = new BatchTx(this.#context, tx, settings.env.now())
         await asTransaction(`a handler of ${plan.service.name}`, () => this.#steps(batch!, tasks, calls))
-        const events = await batch.flush()
+        await batch.flush()
         this.#heldMs = Math.max(this.#heldMs, settings.env.elapsed() - startedAt)
-        return events
       })
-      batch!.committed()
-      for (const event of appended) this.#appended.push(event)
+      for (const event of batch!.committed()) this.#appended.push(event)
       this.#calls.push(...calls)
       return 'committed'
     } catch (error) {

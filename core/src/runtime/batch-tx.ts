@@ -39,6 +39,7 @@ export class BatchTx {
   readonly #blocked = new Set<string>()
   readonly #probed = new Set<ReactionState>()
   readonly #events: NewEvent[] = []
+  #positions: (() => readonly (number | null)[]) | undefined
   #lastEmitted: readonly NewEvent[] = []
   readonly #after: (() => void)[] = []
   #db: { readonly opened: unknown } | undefined
@@ -188,30 +189,28 @@ export class BatchTx {
     )
   }
 
-  /**
-   * Appends and saves everything that was collected. Returns the events as appended, duplicates left out, if somebody
-   * wants to be told of them.
-   */
-  async flush(): Promise<readonly EventRecord[]> {
-    const appended: EventRecord[] = []
-    const wanted = this.context.tell.wants('appended')
-    if (this.#events.length > 0) {
-      const positions = await this.tx.append(this.#events)
-      invariant(positions.length === this.#events.length, 'append gives a position for every event')
-      if (wanted)
-        this.#events.forEach((event, index) => {
-          const position = positions[index]!
-          if (position !== null) appended.push({ ...event, position })
-        })
-    }
+  /** Appends and saves everything that was collected. */
+  async flush(): Promise<void> {
     if (this.#puts.size > 0 || this.#removes.size > 0)
       await this.tx.save([...this.#puts.values()].map(written), [...this.#removes.values()])
-    return appended
+    if (this.#events.length > 0) this.#positions = this.tx.appendLast(this.#events)
   }
 
-  /** To be called once, after the commit. */
-  committed(): void {
+  /**
+   * To be called once, after the commit. Returns the events as appended, duplicates left out, if somebody wants to be told
+   * of them.
+   */
+  committed(): readonly EventRecord[] {
     for (const action of this.#after) action()
+    const appended: EventRecord[] = []
+    if (this.#positions === undefined || !this.context.tell.wants('appended')) return appended
+    const positions = this.#positions()
+    invariant(positions.length === this.#events.length, 'append gives a position for every event')
+    this.#events.forEach((event, index) => {
+      const position = positions[index]!
+      if (position !== null) appended.push({ ...event, position })
+    })
+    return appended
   }
 
   async #nextInLane(record: LedgerRecord): Promise<LedgerRecord | undefined> {

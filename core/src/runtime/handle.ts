@@ -51,6 +51,8 @@ export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun):
     throw new TaskFailure(tasks, error)
   }
   const take = (returned: Returned): void => {
+    // It has caught an error after which nothing can commit. The next one would meet it, and be blamed.
+    if (batch.tx.broken) failed(batch.tx.broken.error)
     try {
       batch.emit(eventsOf(batch, tasks, { how, returned }))
     } catch (error) {

@@ -94,13 +94,13 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
         dead.push(deadRecord(receiveScope, settings.env.uuid(), receivedDead(bytes, error, settings.env.now())))
       }
     }
-    const appended = await this.#retried(() =>
+    const { positions } = await this.#retried(() =>
       ledger.transact(async (tx) => {
-        const positions = good.length > 0 ? await tx.append(good) : []
         if (dead.length > 0) await tx.save(dead)
-        return records(good, positions)
+        return { positions: good.length > 0 ? tx.appendLast(good) : noPositions }
       }),
     )
+    const appended = records(good, positions())
     const duplicates = good.length - appended.length
     if (good.length > 0) tell.tell('appended', { events: appended, duplicates, origin: null })
     return { appended: appended.length, duplicates, dead: dead.length }
@@ -122,15 +122,15 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
 
   /** Takes a message that could not be read before; returns false when it has been taken, or removed, meanwhile. */
   async receiveAgain(event: NewEvent, letter: LedgerRecord): Promise<boolean> {
-    const appended = await this.transaction('a redrive', async (tx) => {
+    const taken = await this.transaction('a redrive', async (tx) => {
       if ((await tx.load([letter]))[0] === undefined) return undefined
-      const positions = await tx.append([event])
       await tx.save([], [letter])
-      return records([event], positions)
+      return { positions: tx.appendLast([event]) }
     })
-    if (appended)
-      this.#context.tell.tell('appended', { events: appended, duplicates: 1 - appended.length, origin: null })
-    return appended !== undefined
+    if (taken === undefined) return false
+    const appended = records([event], taken.positions())
+    this.#context.tell.tell('appended', { events: appended, duplicates: 1 - appended.length, origin: null })
+    return true
   }
 
   /** Refuses everything new, and waits for what is under way. */
@@ -151,9 +151,9 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     const { tell } = this.#context
     const { events, positions } = await this.transaction(what, async (tx) => {
       const events = await make(tx)
-      return { events, positions: events.length > 0 ? await tx.append(events) : [] }
+      return { events, positions: events.length > 0 ? tx.appendLast(events) : noPositions }
     })
-    const appended = records(events, positions)
+    const appended = records(events, positions())
     if (events.length > 0 && tell.wants('appended'))
       tell.tell('appended', {
         events: appended,
@@ -184,6 +184,8 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     }
   }
 }
+
+const noPositions = (): readonly (number | null)[] => []
 
 const emitterOf = ({ correlationId, causationId }: PublishOptions) => ({
   reaction: null,

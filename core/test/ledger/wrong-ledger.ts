@@ -57,6 +57,10 @@ export function exceptTx(good: Ledger, methods: (tx: LedgerTx) => Partial<Ledger
           handle: tx.handle,
           hold: (claim) => tx.hold(claim),
           append: (events) => tx.append(events),
+          appendLast: (events) => tx.appendLast(events),
+          get broken() {
+            return tx.broken
+          },
           load: (keys) => tx.load(keys),
           query: (query) => tx.query(query),
           lanes: (query) => tx.lanes(query),

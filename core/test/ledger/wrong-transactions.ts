@@ -59,6 +59,10 @@ function bound(tx: LedgerTx): LedgerTx {
     handle: tx.handle,
     hold: (claim) => tx.hold(claim),
     append: (events) => tx.append(events),
+    appendLast: (events) => tx.appendLast(events),
+    get broken() {
+      return tx.broken
+    },
     load: (keys) => tx.load(keys),
     query: (query) => tx.query(query),
     lanes: (query) => tx.lanes(query),
@@ -164,6 +168,11 @@ const wrongTransactions: readonly WrongLedger[] = [
     make: (good) => exceptTx(good, (tx) => ({ append: (events) => tx.append(events).catch(() => []) })),
   },
   {
+    name: 'a transaction says that it is broken and commits all the same',
+    catches: ['a failure that a work has caught either does no harm, or the transaction says so and does not commit'],
+    make: (good) => exceptTx(good, () => ({ broken: { error: 'not so' } })),
+  },
+  {
     name: 'every error is a conflict',
     catches: ['isConflict is false for what is no collision'],
     make: () => ({ isConflict: () => true }),
@@ -228,6 +237,29 @@ const wrongAppending: readonly WrongLedger[] = [
           },
         }
       }),
+  },
+  {
+    name: 'what is appended last gets a position whether it is new or not',
+    catches: ['what is appended last is there with the commit, behind all else, each id once'],
+    make: (good) =>
+      exceptTx(good, (tx) => ({
+        appendLast(events) {
+          const positions = tx.appendLast(events)
+          return () => positions().map((position) => position ?? 1)
+        },
+      })),
+  },
+  {
+    name: 'what is appended last commits by itself',
+    catches: ['what is appended last is gone with a work that fails, also when it fails itself'],
+    make: (good) =>
+      exceptTx(good, () => ({
+        appendLast(events) {
+          const appended = good.transact((tx) => tx.append(events))
+          void appended
+          return () => events.map((_, index) => index + 1)
+        },
+      })),
   },
   {
     name: 'positions go down',

@@ -52,6 +52,10 @@ export function isAway(error: unknown): boolean {
   return error instanceof Error && awayMessages.test(error.message)
 }
 
+/** True for an error that the server has sent: inside a transaction nothing goes on after it. */
+export const isFromServer = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'severity' in error
+
 /** The sentence of an error, whatever was thrown. */
 export function messageOf(error: unknown): string {
   // Node wraps the failures of all addresses of a host.

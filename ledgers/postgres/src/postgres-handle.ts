@@ -36,6 +36,8 @@ export interface HandleSource {
   begin(): pg.ClientBase | Promise<pg.ClientBase>
   /** Called with every failure of a statement. */
   failed(error: unknown): void
+  /** Called with every success: after a failure only a rollback to a savepoint has one. */
+  succeeded(): void
 }
 
 /** Texts that were looked at and do not control the transaction; a service has few. */
@@ -57,7 +59,9 @@ export class GatedHandle implements PostgresHandle {
     const client = await this.#source.begin()
     this.#source.check('the handle')
     try {
-      return (await client.query(text, values as unknown[])) as never
+      const result = await client.query(text, values as unknown[])
+      this.#source.succeeded()
+      return result as never
     } catch (error) {
       this.#source.failed(error)
       throw error

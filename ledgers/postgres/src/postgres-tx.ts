@@ -6,11 +6,11 @@
  *      \----commit: all that was kept is one transaction without BEGIN--> ended
  */
 import type pg from 'pg'
-import { QuadrilleError, type Claim, type LedgerRecord, type LedgerTx, type NewEvent } from 'quadrille'
+import { invariant, QuadrilleError, type Claim, type LedgerRecord, type LedgerTx, type NewEvent } from 'quadrille'
 import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
 import { appendValues, recordOf } from './event-rows.ts'
 import { GatedHandle, type HandleSource } from './postgres-handle.ts'
-import { hasState, isAway, isConflictError, leaseLostState, messageOf } from './postgres-errors.ts'
+import { hasState, isAway, isConflictError, isFromServer, leaseLostState, messageOf } from './postgres-errors.ts'
 import {
   lanesStatement,
   loadedRecords,
@@ -35,6 +35,12 @@ interface PgStream {
   readonly stream: { cork(): void; uncork(): void }
 }
 
+/** Events for the commit, and their positions afterwards. */
+interface LastAppend {
+  readonly events: readonly NewEvent[]
+  positions: readonly (number | null)[] | undefined
+}
+
 /** The transaction of one work. After {@link close} every method throws `HANDLE_CLOSED`. */
 export class PostgresTx implements LedgerTx, HandleSource {
   readonly handle: TxHandle
@@ -43,6 +49,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
   readonly #changes = new RecordChanges()
   readonly #claims: Claim[] = []
   readonly #appended: EventRecord[] = []
+  readonly #last: LastAppend[] = []
   #begun = false
   #open = true
   #failure: { readonly error: unknown } | undefined
@@ -58,12 +65,20 @@ export class PostgresTx implements LedgerTx, HandleSource {
     return this.#appended
   }
 
+  get broken(): { readonly error: unknown } | undefined {
+    return this.#failure
+  }
+
   check(what: string): void {
     if (!this.#open) throw new QuadrilleError('HANDLE_CLOSED', { what })
   }
 
   failed(error: unknown): void {
-    this.#failure = { error }
+    if (isFromServer(error) || isAway(error)) this.#failure ??= { error }
+  }
+
+  succeeded(): void {
+    this.#failure = undefined
   }
 
   /** The client, on which BEGIN has been sent, in one write with what is sent to it in this turn. */
@@ -90,14 +105,17 @@ export class PostgresTx implements LedgerTx, HandleSource {
 
   async append(events: readonly NewEvent[]): Promise<readonly (number | null)[]> {
     if (events.length === 0) return []
-    const text = `SELECT ${this.#context.names.quoted}.append_1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)`
-    const rows = await this.#ask({ text, values: appendValues(events) })
-    const positions = numbersOf(rows[0]![0]!)
-    events.forEach((event, index) => {
-      const position = positions[index]
-      if (position !== null && position !== undefined) this.#appended.push(recordOf(position, event))
-    })
-    return positions
+    return this.#takePositions(events, await this.#ask(this.#appendStatement(events)))
+  }
+
+  appendLast(events: readonly NewEvent[]): () => readonly (number | null)[] {
+    this.check('the transaction')
+    const last: LastAppend = { events, positions: events.length === 0 ? [] : undefined }
+    if (events.length > 0) this.#last.push(last)
+    return () => {
+      invariant(last.positions !== undefined, 'positions are known after the commit')
+      return last.positions
+    }
   }
 
   async load(keys: readonly RecordKey[]): Promise<readonly (LedgerRecord | undefined)[]> {
@@ -126,12 +144,17 @@ export class PostgresTx implements LedgerTx, HandleSource {
    * @throws QuadrilleError `LEASE_LOST`, `LEDGER_CONFLICT`, or `LEDGER_OUTCOME_UNKNOWN` when the connection was lost.
    */
   async commit(): Promise<void> {
-    const statements = [...this.#kept(), ...this.#claims.map((claim) => this.#holdStatement(claim))]
+    const events = this.#last.flatMap((last) => last.events)
+    const statements = [...this.#claims.map((claim) => this.#holdStatement(claim)), ...this.#kept()]
+    // Last, so that readers wait for as short as possible for what is drawn here.
+    if (events.length > 0) statements.push(this.#appendStatement(events))
+    const appendedAt = statements.length - 1
     if (this.#begun) statements.push({ text: 'COMMIT' })
     if (statements.length === 0) return
     try {
-      if (this.#begun && this.#client.getTransactionStatus() === 'E') throw this.#failure?.error
-      await runGroup(this.#client, statements)
+      if (this.broken) throw this.broken.error
+      const results = await runGroup(this.#client, statements)
+      if (events.length > 0) this.#dealPositions(this.#takePositions(events, results[appendedAt]!))
     } catch (error) {
       if (!isAway(error)) await this.rollback()
       throw this.#commitError(error)
@@ -142,6 +165,29 @@ export class PostgresTx implements LedgerTx, HandleSource {
   async rollback(): Promise<void> {
     if (!this.#begun || this.#client.getTransactionStatus() === 'I') return
     await runGroup(this.#client, [{ text: 'ROLLBACK' }]).catch(() => {})
+  }
+
+  /** Reads the answer of `append_1`. */
+  #takePositions(events: readonly NewEvent[], rows: Rows): readonly (number | null)[] {
+    const positions = numbersOf(rows[0]![0]!)
+    events.forEach((event, index) => {
+      const position = positions[index]
+      if (position !== null && position !== undefined) this.#appended.push(recordOf(position, event))
+    })
+    return positions
+  }
+
+  #dealPositions(positions: readonly (number | null)[]): void {
+    let from = 0
+    for (const last of this.#last) {
+      last.positions = positions.slice(from, from + last.events.length)
+      from += last.events.length
+    }
+  }
+
+  #appendStatement(events: readonly NewEvent[]): Statement {
+    const text = `SELECT ${this.#context.names.quoted}.append_1($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)`
+    return { text, values: appendValues(events) }
   }
 
   /** The error of a transaction in which a statement of the ledger's own has failed. */

@@ -197,6 +197,26 @@ export const transactionCases: readonly LedgerCase[] = [
     },
   },
   {
+    name: 'a failure that a work has caught either does no harm, or the transaction says so and does not commit',
+    async run({ ledger, rows }) {
+      const seen = { broken: false }
+      const outcome = await ledger
+        .transact(async (tx) => {
+          await tx.append([newEvent('e-1')])
+          await rows.put(tx.handle, 'row-1')
+          holds(tx.broken === undefined, 'nothing has failed yet')
+          await rows.put(tx.handle, 'row-1').catch(() => {})
+          seen.broken = tx.broken !== undefined
+        })
+        .then(
+          () => 'committed',
+          () => 'failed',
+        )
+      same(outcome, seen.broken ? 'failed' : 'committed', 'it commits unless it says that it can not')
+      same(await rows.all(), seen.broken ? [] : ['row-1'], 'and so does what it wrote')
+    },
+  },
+  {
     name: 'isConflict is false for what is no collision',
     async run({ ledger }) {
       const others = [wanted, undefined, 'text', new QuadrilleError('LEASE_LOST', { reader: 'r', partitions: [1] })]
@@ -269,6 +289,51 @@ export const appendCases: readonly LedgerCase[] = [
         second.map((position) => position === null),
         [true, false],
         'what the transaction itself has appended counts',
+      )
+    },
+  },
+  {
+    name: 'what is appended last is there with the commit, behind all else, each id once',
+    async run({ ledger }) {
+      await append(ledger, newEvent('old'))
+      const { first, last, more } = await ledger.transact(async (tx) => {
+        const last = tx.appendLast([newEvent('b'), newEvent('old'), newEvent('a')])
+        const first = await tx.append([newEvent('first')])
+        return { first, last, more: tx.appendLast([newEvent('c'), newEvent('b')]) }
+      })
+      const positions = [...first, ...last(), ...more()]
+      same(
+        positions.map((position) => position !== null),
+        [true, true, false, true, true, false],
+        'only what was known is a duplicate',
+      )
+      const given = new Map(
+        [first[0]!, last()[0]!, last()[2]!, more()[0]!].map((at, n) => [at, ['first', 'b', 'a', 'c'][n]]),
+      )
+      const { events } = await readAll(ledger)
+      same(
+        events.slice(1).map(({ position, id }) => given.get(position) === id),
+        [true, true, true, true],
+        'each has the position that was told',
+      )
+      const ids = idsOf(events)
+      holds(ids.indexOf('b') < ids.indexOf('a') && ids.indexOf('a') < ids.indexOf('c'), 'in the order given')
+    },
+  },
+  {
+    name: 'what is appended last is gone with a work that fails, also when it fails itself',
+    async run({ ledger, rows }) {
+      await failing(ledger, async (tx) => {
+        await rows.put(tx.handle, 'row-1')
+        tx.appendLast([newEvent('e-1')])
+      })
+      same((await readAll(ledger)).events, [], 'no event stays')
+      same(await rows.all(), [], 'no row stays')
+      const kept = await ledger.transact(async (tx) => ({ tx }))
+      await refused(
+        async () => kept.tx.appendLast([newEvent('late')]),
+        'HANDLE_CLOSED',
+        'it is closed with the transaction',
       )
     },
   },

@@ -50,6 +50,7 @@ function refuseControl(sql: string): void {
 export class TxGate {
   readonly #db: DatabaseSync
   #open = true
+  #broken: { readonly error: unknown } | undefined
   #iterators: Set<Iterator<SqliteRow>> | undefined
 
   constructor(db: DatabaseSync) {
@@ -65,8 +66,15 @@ export class TxGate {
    * Called with every failure of a statement. Some failures (disk full, ON CONFLICT ROLLBACK) end the transaction, and
    * what came next would commit one by one.
    */
-  failed(): void {
-    if (!this.#db.isTransaction) this.#open = false
+  failed(error: unknown): void {
+    if (this.#db.isTransaction) return
+    this.#open = false
+    this.#broken ??= { error }
+  }
+
+  /** See {@link LedgerTx.broken}. */
+  get broken(): { readonly error: unknown } | undefined {
+    return this.#broken
   }
 
   /** Ends `iterator` with the transaction: an open one would keep the database from checkpointing. */
@@ -97,7 +105,7 @@ class GatedStatement implements SqliteStatement {
     try {
       return this.#statement.run(...params)
     } catch (error) {
-      this.#gate.failed()
+      this.#gate.failed(error)
       throw error
     }
   }
@@ -107,7 +115,7 @@ class GatedStatement implements SqliteStatement {
     try {
       return this.#statement.get(...params)
     } catch (error) {
-      this.#gate.failed()
+      this.#gate.failed(error)
       throw error
     }
   }
@@ -117,7 +125,7 @@ class GatedStatement implements SqliteStatement {
     try {
       return this.#statement.all(...params)
     } catch (error) {
-      this.#gate.failed()
+      this.#gate.failed(error)
       throw error
     }
   }
@@ -166,7 +174,7 @@ export class GatedHandle implements SqliteHandle {
     try {
       this.#source.db.exec(sql)
     } catch (error) {
-      this.#gate.failed()
+      this.#gate.failed(error)
       throw error
     }
   }

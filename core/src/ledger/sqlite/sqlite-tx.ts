@@ -56,6 +56,19 @@ export class SqliteTx implements LedgerTx {
   }
 
   async append(events: readonly NewEvent[]): Promise<readonly (number | null)[]> {
+    return this.#append(events)
+  }
+
+  appendLast(events: readonly NewEvent[]): () => readonly (number | null)[] {
+    const positions = this.#append(events)
+    return () => positions
+  }
+
+  get broken(): { readonly error: unknown } | undefined {
+    return this.#gate.broken
+  }
+
+  #append(events: readonly NewEvent[]): readonly (number | null)[] {
     const { events: table, appended } = this.#tables
     return this.#run(() =>
       events.map((event) => {
@@ -92,7 +105,7 @@ export class SqliteTx implements LedgerTx {
     try {
       return statements()
     } catch (error) {
-      this.#gate.failed()
+      this.#gate.failed(error)
       throw error
     }
   }

@@ -1,5 +1,6 @@
 /** What every ledger must do, as cases that any test runner can run. */
-import { appendCases, transactionCases } from './transaction-cases.ts'
+import { appendCases } from './append-cases.ts'
+import { transactionCases } from './transaction-cases.ts'
 import { holdCases, leaseCases } from './lease-cases.ts'
 import { lifeCases, trimCases, wakeCases } from './life-cases.ts'
 import { runLedgerCase, type LedgerCase, type LedgerHarness } from './ledger-world.ts'

@@ -32,7 +32,19 @@ export class MemoryTx implements LedgerTx {
     if (claim.position !== undefined) this.#claims.push(claim)
   }
 
+  /** Nothing that fails here ends the transaction. */
+  readonly broken = undefined
+
   async append(events: readonly NewEvent[]): Promise<readonly (number | null)[]> {
+    return this.#append(events)
+  }
+
+  appendLast(events: readonly NewEvent[]): () => readonly (number | null)[] {
+    const positions = this.#append(events)
+    return () => positions
+  }
+
+  #append(events: readonly NewEvent[]): readonly (number | null)[] {
     this.#check()
     return events.map((event) => {
       if (this.#store.knows(event.id) || this.#appended.some(({ id }) => id === event.id)) return null

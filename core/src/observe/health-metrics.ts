@@ -13,7 +13,7 @@ import type { MetricsRegistry } from './metrics-registry.ts'
  *
  * const registry = metricsRegistry()
  * const ledger = { ok: true, head: 12, problems: [], facts: {} }
- * healthMetrics(registry, { ok: true, problems: [], ledger, readers: [] }) // in real life: await app.health()
+ * healthMetrics(registry, { ok: true, problems: [], ledger, readers: [], wires: [] }) // in real life: await app.health()
  * registry.text().includes('quadrille_ledger_head_position 12') // => true
  * ```
  */
@@ -22,6 +22,7 @@ export function healthMetrics(registry: MetricsRegistry, health: Health): void {
   registry.gauge(healthGauges.problems).with().set(health.problems.length)
   registry.gauge(healthGauges.ledger).with().set(Number(health.ledger.ok))
   registry.gauge(healthGauges.head).with().set(health.ledger.head)
+  wireGauges(registry, health)
   const perReader = {
     backlog: registry.gauge(healthGauges.backlog),
     oldest: registry.gauge(healthGauges.oldest),
@@ -38,5 +39,25 @@ export function healthMetrics(registry: MetricsRegistry, health: Health): void {
     perReader.dead.with(reader.reader).set(reader.dead)
     perReader.held.with(reader.reader).set(reader.partitionsHeld)
     perReader.breakers.with(reader.reader).set(reader.openBreakers.length)
+  }
+}
+
+function wireGauges(registry: MetricsRegistry, { wires }: Health): void {
+  const perWire = {
+    backlog: registry.gauge(healthGauges.unsent),
+    oldest: registry.gauge(healthGauges.oldestUnsent),
+    parked: registry.gauge(healthGauges.parked),
+    dead: registry.gauge(healthGauges.unsendable),
+    problems: registry.gauge(healthGauges.wireProblems),
+  }
+  const lag = registry.gauge(healthGauges.wireLag)
+  for (const gauge of [...Object.values(perWire), lag]) gauge.clear()
+  for (const { wire, sending, receiving, problems } of wires) {
+    perWire.backlog.with(wire).set(sending.backlog)
+    perWire.oldest.with(wire).set(sending.oldestUnsentMs / 1_000)
+    perWire.parked.with(wire).set(sending.parked)
+    perWire.dead.with(wire).set(sending.dead)
+    perWire.problems.with(wire).set(problems.length)
+    for (const each of receiving) if (each.lag !== null) lag.with(wire, each.service).set(each.lag)
   }
 }

@@ -60,6 +60,26 @@ export const hookMetrics = {
     help: 'Handlers that held the transaction open for too long.',
     labels: perReaction,
   }),
+  sent: metric({
+    name: 'quadrille_sent_total',
+    help: 'Events that a wire has taken.',
+    labels: ['wire', 'type'],
+  }),
+  sendFailed: metric({
+    name: 'quadrille_send_failed_total',
+    help: 'Tries to send an event that the broker refused, by error code.',
+    labels: ['wire', 'error'],
+  }),
+  received: metric({
+    name: 'quadrille_received_total',
+    help: 'Messages that came over a wire: appended, duplicate, or dead.',
+    labels: ['wire', 'service', 'as'],
+  }),
+  wireLost: metric({
+    name: 'quadrille_wire_lost_total',
+    help: 'How often a connection or subscription of a wire was lost.',
+    labels: ['wire'],
+  }),
   breaker: metric({
     name: 'quadrille_breaker_state',
     help: 'Circuit breaker of the reaction: 0 closed, 1 probing, 2 open.',
@@ -86,6 +106,12 @@ export const hookHistograms = {
     help: 'Time of a call to the outside; outcome unknown means that it may or may not have happened.',
     labels: [...perReaction, 'outcome'],
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+  }),
+  sentAge: histogram({
+    name: 'quadrille_send_age_seconds',
+    help: 'From the time of the oldest event of a batch to when the broker had it.',
+    labels: ['wire'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60, 300, 1800],
   }),
   batchEvents: histogram({
     name: 'quadrille_batch_events',
@@ -131,6 +157,36 @@ export const healthGauges = {
     name: 'quadrille_partitions_held',
     help: 'Virtual partitions of the reader that this process holds.',
     labels: ['reader'],
+  }),
+  unsent: metric({
+    name: 'quadrille_unsent_events',
+    help: 'Events between the relay of the wire and the newest one.',
+    labels: ['wire'],
+  }),
+  oldestUnsent: metric({
+    name: 'quadrille_oldest_unsent_seconds',
+    help: 'Age of the oldest event that the wire has not sent.',
+    labels: ['wire'],
+  }),
+  parked: metric({
+    name: 'quadrille_unsent_parked',
+    help: 'Events that the broker has refused for now, and those of their keys behind them.',
+    labels: ['wire'],
+  }),
+  unsendable: metric({
+    name: 'quadrille_unsendable',
+    help: 'Dead letters of the wire: events that could not be sent.',
+    labels: ['wire'],
+  }),
+  wireLag: metric({
+    name: 'quadrille_wire_lag_messages',
+    help: 'Messages at the broker that the service has not taken, where the broker says so.',
+    labels: ['wire', 'service'],
+  }),
+  wireProblems: metric({
+    name: 'quadrille_wire_problems',
+    help: 'What health() names as problems of the wire.',
+    labels: ['wire'],
   }),
   breakers: metric({
     name: 'quadrille_breakers_open',

@@ -71,6 +71,7 @@ export function metricsHooks(registry: MetricsRegistry): Hooks {
     },
     slow: (facts) => counter.slow.with(facts.service, facts.reaction).add(),
     leases: (facts) => held.with(facts.reader).set(facts.held),
+    ...wireHooks(registry),
   }
 }
 
@@ -109,6 +110,27 @@ function handledHook(registry: MetricsRegistry): NonNullable<Hooks['handled']> {
     series.age.observe(seconds(facts.ageMs))
     series.handler.observe(seconds(facts.handlerMs))
     if (facts.role !== 'run') special(facts)
+  }
+}
+
+function wireHooks(registry: MetricsRegistry): Pick<Hooks, 'sent' | 'sendFailed' | 'received' | 'wire'> {
+  const sent = registry.counter(hookMetrics.sent)
+  const failed = registry.counter(hookMetrics.sendFailed)
+  const received = registry.counter(hookMetrics.received)
+  const lost = registry.counter(hookMetrics.wireLost)
+  const age = registry.histogram(hookHistograms.sentAge)
+  const sentOf = pairCache((wire, type) => sent.with(wire, type))
+  return {
+    sent({ wire, events, ageMs }) {
+      for (const event of events) sentOf(wire, event.type).add()
+      age.with(wire).observe(seconds(ageMs))
+    },
+    sendFailed: ({ wire, error }) => failed.with(wire, errorLabel(error)).add(),
+    received({ wire, service, appended, duplicates, dead }) {
+      for (const [as, count] of Object.entries({ appended, duplicates, dead }))
+        if (count > 0) received.with(wire, service, as).add(count)
+    },
+    wire: ({ wire, state }) => state === 'lost' && lost.with(wire).add(),
   }
 }
 

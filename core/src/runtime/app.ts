@@ -4,7 +4,10 @@ import type { Emitted, EventRecord } from '../contracts/index.ts'
 import type { AnyService, Choreography, Returned, Service } from '../service/index.ts'
 import type { ReactionPolicy } from '../service/index.ts'
 import type { Ledger, LedgerHealth } from '../ledger/index.ts'
+import type { Wire } from '../wire/index.ts'
 import type { Hooks } from './hooks.ts'
+import type { WireOptions } from './wires/wire-options.ts'
+import type { WireReport } from './wires/wire-report.ts'
 import type { Flow } from './flow.ts'
 
 /** Options of {@link start}. */
@@ -12,6 +15,8 @@ export interface StartOptions {
   readonly services: readonly AnyService[]
   /** Default: SQLite in memory, with one line that says so. */
   readonly ledger?: Ledger
+  /** What carries events to and from other ledgers. Default: none; services that share a ledger need none. */
+  readonly wires?: readonly (Wire | WireOptions)[]
   /** Default: time and randomness of the machine. */
   readonly env?: Env
   /** Any logger with pino's call shape. Default: warnings and errors to standard error. */
@@ -107,7 +112,7 @@ export interface DeadLetter {
   readonly service: string
   readonly reaction: string
   /** What was to be done: `undo` means that an action is still not undone. */
-  readonly role: 'run' | 'undo' | 'late' | 'deadline' | 'receive'
+  readonly role: 'run' | 'undo' | 'late' | 'deadline' | 'receive' | 'send'
   /** The reason as a code: of the catalogue, or the name of the handler's error. */
   readonly code: string
   readonly message: string
@@ -166,6 +171,7 @@ export interface Health {
   readonly problems: readonly string[]
   readonly ledger: LedgerHealth
   readonly readers: readonly ReaderHealth[]
+  readonly wires: readonly WireReport[]
 }
 
 /** A running app. Made by `start()`. */

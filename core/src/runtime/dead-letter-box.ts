@@ -1,14 +1,15 @@
 /** Dead letters: listing, redriving and discarding. Works on any process; readers notice what has become due. */
 import { Buffer } from 'node:buffer'
 import { QuadrilleError } from '../base/index.ts'
-import { partitionOf, type NewEvent } from '../contracts/index.ts'
+import { partitionOf } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
 import { noteRecord } from './batch-tx.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
-import { receiveScope, type Publishing } from './publishing.ts'
+import type { Publishing } from './publishing.ts'
 import type { Settings } from './settings.ts'
 import { laneOf, workId, type FailedTry, type WorkBody } from './work.ts'
+import { receiveScope } from './wires/intake.ts'
 
 const pageSize = 200
 const listDefault = 100
@@ -86,16 +87,18 @@ export class DeadLetterBox implements DeadLetters {
     const spacingMs = rate === undefined ? 0 : 1_000 / rate
     this.#check('a redrive')
     const startMs = this.#settings.env.now()
-    const all = (await this.#all(filter)).filter(({ body }) => body.event !== null || this.#readable(body))
+    const all = (await this.#all(filter)).filter(
+      ({ body }) => body.event !== null || this.#publishing.intake.again(body),
+    )
     const ids: string[] = []
     for (const found of all) {
       const { record, body } = found
       const due = startMs + Math.floor(ids.length * spacingMs)
-      const event = this.#readable(body)
+      const events = this.#publishing.intake.again(body)
       if (
         dryRun ||
-        (event
-          ? await this.#publishing.receiveAgain(event, record)
+        (events
+          ? await this.#publishing.receiveAgain(events, record)
           : await this.#change('a redrive', found, (tx) => this.#redriveOne(tx, found, due)))
       )
         ids.push(record.id)
@@ -129,16 +132,6 @@ export class DeadLetterBox implements DeadLetters {
       if (still) await act(tx)
       return still !== undefined
     })
-  }
-
-  /** The event of a message that could not be read when it came, if it can be read now. */
-  #readable(body: DeadBody): NewEvent | undefined {
-    if (body.bytes === undefined) return undefined
-    try {
-      return this.#publishing.readable(Buffer.from(body.bytes, 'base64'))
-    } catch {
-      return undefined
-    }
   }
 
   async #redriveOne(tx: LedgerTx, { record, body }: Found, due: number): Promise<void> {
@@ -243,7 +236,7 @@ function letterOf({ record, body }: Found): DeadLetter {
   const { service, reaction, role, code, message, event, tries, at, redrives, holds } = body
   const bytes = body.bytes === undefined ? Buffer.from(event?.data ?? '') : Buffer.from(body.bytes, 'base64')
   const attempts = tries.map(attemptOf)
-  const shown = role === 'undo' || role === 'late' || role === 'deadline' || role === 'receive' ? role : 'run'
+  const shown = shownRoles.find((each) => each === role) ?? 'run'
   return {
     id: record.id,
     service,
@@ -259,6 +252,8 @@ function letterOf({ record, body }: Found): DeadLetter {
     holds,
   }
 }
+
+const shownRoles = ['undo', 'late', 'deadline', 'receive', 'send'] as const
 
 const attemptOf = ({ at, name, code, message, stack }: FailedTry): Attempt => ({
   at: new Date(at),

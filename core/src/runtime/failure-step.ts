@@ -28,7 +28,7 @@ export interface Failure {
 
 /** The body of a dead letter record. */
 export interface DeadBody extends Omit<WorkBody, 'event' | 'role'> {
-  readonly role: WorkBody['role'] | 'receive'
+  readonly role: WorkBody['role'] | 'receive' | 'send'
   readonly event: WorkBody['event'] | null
   readonly service: string
   readonly reaction: string
@@ -38,6 +38,12 @@ export interface DeadBody extends Omit<WorkBody, 'event' | 'role'> {
   readonly holds: boolean
   /** For what could not be decoded: the bytes as base64. */
   readonly bytes?: string
+  /** For what came over a wire: what it came with besides the bytes. */
+  readonly from?: {
+    readonly wire: string
+    readonly attributes: Readonly<Record<string, string>> | null
+    readonly channel?: string | undefined
+  }
 }
 
 export const deadKind = 'dead'

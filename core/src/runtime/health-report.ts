@@ -2,9 +2,10 @@
 import type { Ledger } from '../ledger/index.ts'
 import type { Health, ReaderHealth } from './app.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
-import { receiveScope } from './publishing.ts'
 import type { Reader } from './reader.ts'
 import type { Settings } from './settings.ts'
+import { receiveScope } from './wires/intake.ts'
+import type { WireReport } from './wires/wire-report.ts'
 
 /** A reader that is behind by more, and does not move, needs a look. */
 const oldestMsMax = 60_000
@@ -16,6 +17,7 @@ export async function healthReport(context: {
   ledger: Ledger
   settings: Settings
   readers: readonly Reader[]
+  wires: readonly WireReport[]
 }): Promise<Health> {
   const { ledger, settings } = context
   const ledgerHealth = await ledger.health()
@@ -34,7 +36,9 @@ export async function healthReport(context: {
     if (oldestMs > oldestMsMax && partitionsHeld > 0)
       problems.push(`${reader} is ${backlog} events behind, the oldest ${Math.round(oldestMs / 1_000)} s old`)
   }
-  return { ok: ledgerHealth.ok && problems.length === 0, problems, ledger: ledgerHealth, readers }
+  const { wires } = context
+  for (const wire of wires) problems.push(...wire.problems)
+  return { ok: ledgerHealth.ok && problems.length === 0, problems, ledger: ledgerHealth, readers, wires }
 }
 
 /** An undo that is a dead letter has left an effect that nobody wanted: worse than a dead letter of another kind. */

@@ -68,6 +68,30 @@ export interface Hooks {
   slow?(facts: Handling & { readonly heldMs: number }): void
   /** Leases changed hands. */
   leases?(facts: { readonly reader: string; readonly held: number }): void
+  /** A wire has taken events: the broker has them durably, and the ledger knows. `ageMs` is that of the oldest. */
+  sent?(facts: { readonly wire: string; readonly events: readonly EventRecord[]; readonly ageMs: number }): void
+  /** An event could not be sent; `retryAt` is null when it became a dead letter. */
+  sendFailed?(facts: {
+    readonly wire: string
+    readonly event: EventRecord
+    readonly error: unknown
+    readonly retryAt: number | null
+  }): void
+  /** Messages came over a wire and are in the ledger. */
+  received?(facts: {
+    readonly wire: string
+    readonly service: string
+    readonly appended: number
+    readonly duplicates: number
+    readonly dead: number
+  }): void
+  /** A wire, or the subscription of a service on it, was lost or is back. */
+  wire?(facts: {
+    readonly wire: string
+    readonly service: string | null
+    readonly state: 'lost' | 'restored'
+    readonly why: string
+  }): void
   /** A reader of this process has nothing more to do right now. */
   idle?(facts: { readonly reader: string }): void
 }

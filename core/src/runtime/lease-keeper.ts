@@ -6,9 +6,14 @@ import type { Cancel } from '../base/index.ts'
 import type { Lease } from '../ledger/index.ts'
 import type { ReaderContext } from './reader-context.ts'
 
+/** What it needs to know: whose leases, and where they start. */
+export type LeaseContext = Pick<ReaderContext, 'settings' | 'ledger' | 'tell' | 'tools'> & {
+  readonly plan: { readonly reader: string; readonly start: number }
+}
+
 /** The partitions that a reader of this process holds, and where each of them stands. */
 export class LeaseKeeper {
-  readonly #context: ReaderContext
+  readonly #context: LeaseContext
   readonly #wake: () => void
   readonly #held = new Map<number, { readonly epoch: number; position: number }>()
   #cancel: Cancel = () => {}
@@ -19,7 +24,7 @@ export class LeaseKeeper {
   /** Set when the process leaves: the partitions that it still works on. */
   #kept: readonly number[] | undefined
 
-  constructor(context: ReaderContext, wake: () => void) {
+  constructor(context: LeaseContext, wake: () => void) {
     this.#context = context
     this.#wake = wake
   }

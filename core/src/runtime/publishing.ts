@@ -1,18 +1,16 @@
 /** Events that come from outside a reaction: transact(), publish() and receive(). */
 import { isQuadrilleError, QuadrilleError, sleep } from '../base/index.ts'
-import { fromCloudEvent, type EventRecord, type NewEvent } from '../contracts/index.ts'
-import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
+import type { EventRecord, NewEvent } from '../contracts/index.ts'
+import type { Claim, Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Returned, Service } from '../service/index.ts'
 import type { App, PublishOptions, Token, TransactContext } from './app.ts'
-import { checkSize, emittedList, newEvents } from './emit.ts'
-import { deadRecord, receivedDead } from './failure-step.ts'
+import { emittedList, newEvents } from './emit.ts'
 import type { ContextTools } from './handler-context.ts'
 import { asTransaction, refuseNested } from './nesting.ts'
 import type { Settings } from './settings.ts'
 import type { Telling } from './telling.ts'
-
-/** Where dead letters go that no service could be found for. */
-export const receiveScope = '~receive'
+import type { IncomingMessage } from '../wire/index.ts'
+import { Intake } from './wires/intake.ts'
 
 /** The CloudEvents source of events that no service has emitted. */
 const outside = 'outside'
@@ -31,19 +29,14 @@ export interface PublishingContext {
 /** The three ways in. */
 export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'> {
   readonly #context: PublishingContext
-  readonly #types: ReadonlySet<string>
+  readonly intake: Intake
   #stopped = false
   #open = 0
   #whenNone: (() => void) | undefined
 
   constructor(context: PublishingContext) {
     this.#context = context
-    const reactions = context.settings.services.flatMap((service) => service.describe().reactions)
-    this.#types = new Set(
-      reactions.flatMap((reaction) =>
-        [...reaction.triggers, ...reaction.unless, ...(reaction.undo?.on ?? [])].map(({ type }) => type),
-      ),
-    )
+    this.intake = new Intake(context.settings)
   }
 
   /** True when no transaction from outside is under way. */
@@ -83,19 +76,24 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   }
 
   async receive(messages: readonly Uint8Array[]): ReturnType<App['receive']> {
+    return this.take(messages.map((body) => ({ attributes: null, body })))
+  }
+
+  /**
+   * Takes what came from outside: appended, dropped as a duplicate, or a dead letter. Durable on return.
+   *
+   * @param from - The wire, and the proof that this process is the one that receives, where only one may; null for `app.receive()`.
+   */
+  async take(
+    messages: readonly IncomingMessage[],
+    from: { readonly wire: string; readonly claim?: Claim | undefined } | null = null,
+  ): ReturnType<App['receive']> {
     this.#check('receive()')
-    const { settings, ledger, tell } = this.#context
-    const good: NewEvent[] = []
-    const dead: LedgerRecord[] = []
-    for (const bytes of messages) {
-      try {
-        good.push(this.readable(bytes))
-      } catch (error) {
-        dead.push(deadRecord(receiveScope, settings.env.uuid(), receivedDead(bytes, error, settings.env.now())))
-      }
-    }
+    const { ledger, tell } = this.#context
+    const { good, dead } = this.intake.sort(messages, from?.wire ?? null)
     const { positions } = await this.#retried(() =>
       ledger.transact(async (tx) => {
+        if (from?.claim) await tx.hold(from.claim)
         if (dead.length > 0) await tx.save(dead)
         return { positions: good.length > 0 ? tx.appendLast(good) : noPositions }
       }),
@@ -112,24 +110,17 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     return this.#retried(() => this.#context.ledger.transact((tx) => asTransaction(operation, () => work(tx))))
   }
 
-  /** The event in these bytes. @throws QuadrilleError `EVENT_UNDECODABLE`, `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`. */
-  readable(bytes: Uint8Array): NewEvent {
-    const event = fromCloudEvent(bytes, this.#context.settings.env.now())
-    if (!this.#types.has(event.type)) throw new QuadrilleError('EVENT_TYPE_UNKNOWN', { type: event.type })
-    checkSize(event.type, event.data, this.#context.settings.eventBytesMax)
-    return event
-  }
-
   /** Takes a message that could not be read before; returns false when it has been taken, or removed, meanwhile. */
-  async receiveAgain(event: NewEvent, letter: LedgerRecord): Promise<boolean> {
+  async receiveAgain(events: readonly NewEvent[], letter: LedgerRecord): Promise<boolean> {
     const taken = await this.transaction('a redrive', async (tx) => {
       if ((await tx.load([letter]))[0] === undefined) return undefined
       await tx.save([], [letter])
-      return { positions: tx.appendLast([event]) }
+      return { positions: events.length > 0 ? tx.appendLast(events) : noPositions }
     })
     if (taken === undefined) return false
-    const appended = records([event], taken.positions())
-    this.#context.tell.tell('appended', { events: appended, duplicates: 1 - appended.length, origin: null })
+    const appended = records(events, taken.positions())
+    const duplicates = events.length - appended.length
+    this.#context.tell.tell('appended', { events: appended, duplicates, origin: null })
     return true
   }
 

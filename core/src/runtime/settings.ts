@@ -3,10 +3,12 @@ import { consoleLogger, durationMs, QuadrilleError, systemEnv, type Env, type Lo
 import type { AnyService, ReactionPolicy } from '../service/index.ts'
 import type { StartOptions } from './app.ts'
 import type { Hooks } from './hooks.ts'
+import { wireSettings, type WireSettings } from './wires/wire-options.ts'
 
 /** What everything in the runtime reads its numbers from. Durations are milliseconds. */
 export interface Settings {
   readonly services: readonly AnyService[]
+  readonly wires: readonly WireSettings[]
   readonly env: Env
   readonly log: Logger
   readonly hooks: readonly Hooks[]
@@ -31,8 +33,10 @@ export function settingsOf(options: StartOptions): Settings {
   const hooks =
     options.hooks === undefined ? [] : Array.isArray(options.hooks) ? options.hooks : [options.hooks as Hooks]
   checkServices(options.services)
+  const wires = wireSettings(options.wires ?? [], options.services)
   return {
     services: options.services,
+    wires,
     env,
     log: options.log ?? consoleLogger,
     hooks,
@@ -40,7 +44,7 @@ export function settingsOf(options: StartOptions): Settings {
     batchMax: wholeNumber(options.batchMax ?? 1_000, { option: 'batchMax', min: 1, max: batchMaxMost }),
     leaseMs: atLeast(durationMs(options.lease ?? '2s', 'lease'), 100, 'lease'),
     pollMs: atLeast(durationMs(options.poll ?? '1s', 'poll'), 1, 'poll'),
-    eventBytesMax: wholeNumber(options.eventBytesMax ?? 262_144, { option: 'eventBytesMax', min: 1, max: 2 ** 30 }),
+    eventBytesMax: eventBytesMax(options, wires),
     conversationEventsMax: wholeNumber(options.conversationEventsMax ?? 10_000, {
       option: 'conversationEventsMax',
       min: 1,
@@ -57,6 +61,18 @@ export function settingsOf(options: StartOptions): Settings {
     instance: options.instance === undefined ? env.uuid() : `${options.instance}/${env.uuid()}`,
   }
 }
+
+/** What a wire can not carry is refused when it is published, not when it is sent. */
+function eventBytesMax(options: StartOptions, wires: readonly WireSettings[]): number {
+  const max = wholeNumber(options.eventBytesMax ?? 262_144, { option: 'eventBytesMax', min: 1, max: 2 ** 30 })
+  return wires.reduce((least, { wire }) => {
+    const bytes = wire.capabilities.messageBytesMax
+    return bytes === null ? least : Math.min(least, Math.max(1, bytes - attributesBytes))
+  }, max)
+}
+
+/** Room for what goes with the payload: ids, trace context, a key. */
+const attributesBytes = 8_192
 
 function wholeNumber(value: number, bounds: { option: string; min: number; max: number }): number {
   const { option, min, max } = bounds

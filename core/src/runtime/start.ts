@@ -18,13 +18,15 @@ import { Retention } from './retention.ts'
 import { settingsOf, type Settings } from './settings.ts'
 import { Telling } from './telling.ts'
 import { Waiting } from './waiting.ts'
+import { Wires } from './wires/wires.ts'
 
 /**
  * Starts services on a ledger. On return their reactions run.
  *
  * @throws QuadrilleError for options that make no sense (`OPTION_INVALID`, `DURATION_INVALID`, `SERVICE_INVALID`,
- *   `CONTRACT_CONFLICT`), for reactions that do not say where they start (`START_POSITION_NEEDED`,
- *   `REPLAY_NEEDS_OPT_IN`), and what the ledger throws when it can not be opened. Nothing runs then.
+ *   `CONTRACT_CONFLICT`, `WIRE_CANNOT`), for reactions and wires that do not say where they start
+ *   (`START_POSITION_NEEDED`, `REPLAY_NEEDS_OPT_IN`), for a wire that can not be used as asked (`WIRE_INCOMPATIBLE`,
+ *   `WIRE_POSITION_LOST`; one whose broker can not be reached only waits), and what the ledger throws when it can not be opened. Nothing runs then.
  *
  * @example
  * ```ts run
@@ -73,6 +75,7 @@ class RunningApp implements App {
   readonly #publishing: Publishing
   readonly #waiting: Waiting
   readonly #retention: Retention
+  readonly #wires: Wires
   readonly #abort = new AbortController()
   readonly #tools: ReturnType<typeof contextTools>
   #readers: readonly Reader[] = []
@@ -93,6 +96,7 @@ class RunningApp implements App {
     const check = (operation: string) => this.#check(operation)
     this.#waiting = new Waiting({ env: settings.env, ledger, check, readers: () => this.#readers })
     this.#publishing = new Publishing({ settings, ledger, tell: this.#tell, tools: this.#tools })
+    this.#wires = new Wires({ settings, ledger, tell: this.#tell, tools: this.#tools, publishing: this.#publishing })
     this.#retention = new Retention(ledger, settings, () => this.#checkQuiet())
     this.transact = (service, work, options) => this.#publishing.transact(service, work, options)
     this.publish = (events, options) => this.#publishing.publish(events, options)
@@ -104,8 +108,8 @@ class RunningApp implements App {
       settings,
       publishing: this.#publishing,
       check,
-      readers: () => this.#readers.map((reader) => reader.context.plan.reader),
-      redriven: () => this.#readers.forEach((reader) => reader.lookAgain()),
+      readers: () => [...this.#readers.map((reader) => reader.context.plan.reader), ...this.#wires.readers],
+      redriven: () => [...this.#readers, this.#wires].forEach((each) => each.lookAgain()),
     })
   }
 
@@ -126,9 +130,12 @@ class RunningApp implements App {
     this.#readers = readers
     this.#forget = this.ledger.onAppend(() => {
       for (const reader of this.#readers) reader.wake()
+      this.#wires.wake()
       this.#waiting.look()
     })
+    await this.#wires.startSending()
     for (const reader of readers) await reader.start()
+    await this.#wires.startReceiving()
     this.#retention.start()
   }
 
@@ -143,7 +150,12 @@ class RunningApp implements App {
 
   async health(): Promise<Health> {
     this.#check('health()')
-    return healthReport({ ledger: this.ledger, settings: this.#settings, readers: this.#readers })
+    return healthReport({
+      ledger: this.ledger,
+      settings: this.#settings,
+      readers: this.#readers,
+      wires: await this.#wires.reports(),
+    })
   }
 
   async quiet(): Promise<void> {
@@ -167,11 +179,13 @@ class RunningApp implements App {
   }
 
   async #end(): Promise<void> {
+    await this.#wires.stopReceiving()
     await Promise.all([
       this.#publishing.stop(),
       this.#retention.stop(),
       ...this.#readers.map((reader) => reader.stop()),
     ])
+    await this.#wires.stop()
     this.#forget()
     this.#ended = true
     for (const resolve of this.#quiet.splice(0)) resolve()
@@ -191,6 +205,7 @@ class RunningApp implements App {
     if (ended.aborted) return
     this.#abort.abort()
     for (const reader of this.#readers) reader.abort()
+    this.#wires.abort()
     await sleep(env, afterAbortMs, ended)
     if (!ended.aborted)
       log.error(
@@ -203,7 +218,8 @@ class RunningApp implements App {
   #checkQuiet(): void {
     this.#waiting.look()
     if (this.#quiet.length === 0) return
-    if (!this.#publishing.isIdle || !this.#retention.isIdle || !this.#readers.every((reader) => reader.isIdle)) return
+    const parts = [this.#publishing, this.#retention, this.#wires, ...this.#readers]
+    if (!parts.every((part) => part.isIdle)) return
     for (const resolve of this.#quiet.splice(0)) resolve()
   }
 }

@@ -6,6 +6,7 @@ type Facts<Name extends keyof Hooks> = Parameters<NonNullable<Hooks[Name]>>[0]
 
 const hookNames = [
   'appended', 'handled', 'skipped', 'failed', 'dead', 'call', 'breaker', 'batch', 'slow', 'leases', 'idle',
+  'sent', 'sendFailed', 'received', 'wire',
 ] as const satisfies readonly (keyof Hooks)[] // prettier-ignore
 
 /** Tells all hooks. */

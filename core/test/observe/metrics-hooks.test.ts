@@ -119,7 +119,42 @@ const health: Health = {
     { reader: 'payments', ...readerHealth },
     { reader: 'orders', ...readerHealth, backlog: 0 },
   ],
+  wires: [
+    {
+      wire: 'nats',
+      problems: ['nats: the broker is away'],
+      facts: {},
+      sending: { backlog: 5, oldestUnsentMs: 2_500, parked: 2, dead: 1, partitionsHeld: 16 },
+      receiving: [
+        { service: 'orders', lag: 4, state: 'receiving' },
+        { service: 'payments', lag: null, state: 'elsewhere' },
+      ],
+    },
+  ],
 }
+
+test('what wires send and receive is counted', () => {
+  const { hooks, read } = script()
+  const events = [record({ id: '1' }), record({ id: '2' })]
+  hooks.sent!({ wire: 'nats', events, ageMs: 20 })
+  hooks.sendFailed!({ wire: 'nats', event: events[0]!, error: new TypeError('x'), retryAt: null })
+  hooks.received!({ wire: 'nats', service: 'orders', appended: 3, duplicates: 1, dead: 0 })
+  hooks.wire!({ wire: 'nats', service: null, state: 'lost', why: 'gone' })
+  hooks.wire!({ wire: 'nats', service: null, state: 'restored', why: 'back' })
+  const found = read()
+  assert.equal(valueOf(found, 'quadrille_sent_total', { wire: 'nats', type: 'order.created' }), 2)
+  assert.equal(valueOf(found, 'quadrille_send_age_seconds_sum', { wire: 'nats' }), 0.02)
+  assert.equal(valueOf(found, 'quadrille_send_failed_total', { wire: 'nats', error: 'TypeError' }), 1)
+  const received = found.samples.filter((sample) => sample.name === 'quadrille_received_total')
+  assert.deepEqual(
+    received.map(({ labels, value }) => [labels['as'], value]),
+    [
+      ['appended', 3],
+      ['duplicates', 1],
+    ],
+  )
+  assert.equal(valueOf(found, 'quadrille_wire_lost_total', { wire: 'nats' }), 1)
+})
 
 test('health becomes gauges, and a reader that is gone is gone', () => {
   const { registry, read } = script()
@@ -136,6 +171,16 @@ test('health becomes gauges, and a reader that is gone is gone', () => {
   assert.equal(valueOf(found, 'quadrille_dead_letters', reader), 2)
   assert.equal(valueOf(found, 'quadrille_partitions_held', reader), 16)
   assert.equal(valueOf(found, 'quadrille_breakers_open', reader), 1)
+  const wire = { wire: 'nats' }
+  assert.equal(valueOf(found, 'quadrille_unsent_events', wire), 5)
+  assert.equal(valueOf(found, 'quadrille_oldest_unsent_seconds', wire), 2.5)
+  assert.equal(valueOf(found, 'quadrille_unsent_parked', wire), 2)
+  assert.equal(valueOf(found, 'quadrille_unsendable', wire), 1)
+  assert.equal(valueOf(found, 'quadrille_wire_problems', wire), 1)
+  assert.deepEqual(
+    found.samples.filter((sample) => sample.name === 'quadrille_wire_lag_messages'),
+    [{ name: 'quadrille_wire_lag_messages', labels: { wire: 'nats', service: 'orders' }, value: 4 }],
+  )
   healthMetrics(registry, { ...health, readers: health.readers.slice(1) })
   const backlogs = read().samples.filter((sample) => sample.name === 'quadrille_backlog_events')
   assert.deepEqual(backlogs, [{ name: 'quadrille_backlog_events', labels: { reader: 'orders' }, value: 0 }])

@@ -32,7 +32,7 @@ export const declarationErrors = {
     retryable: false,
     what: (d) => `${d.service}/${d.reaction} is new, but the ledger already holds ${d.events} events`,
     fix: () =>
-      "Say in its policy where it starts: from: 'beginning' to handle them all, or from: 'now' to handle later ones.",
+      "Say in its policy (of a wire: in its options) where it starts: from: 'beginning' to handle them all, or from: 'now' to handle later ones.",
   }),
   REPLAY_NEEDS_OPT_IN: spec<{ service: string; reaction: string; why: string }>({
     retryable: false,

@@ -45,7 +45,7 @@ export interface MemoryHub {
  * not acknowledged, and applies patterns; what it holds ends with the process.
  *
  * @example
- * ```ts
+ * ```ts run
  * import { event, service, start } from 'quadrille'
  * import { memoryHub } from 'quadrille/memory'
  * import * as z from 'zod'

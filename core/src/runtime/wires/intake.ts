@@ -1,0 +1,136 @@
+/** From what arrives to what is appended: events, or dead letters with the exact bytes and the reason. */
+import { Buffer } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import { QuadrilleError } from '../../base/index.ts'
+import { fromBinaryEvent, fromCloudEvent, isEmitted, type Emitted, type NewEvent } from '../../contracts/index.ts'
+import type { LedgerRecord } from '../../ledger/index.ts'
+import { triggersOf } from '../../service/index.ts'
+import type { IncomingMessage } from '../../wire/index.ts'
+import { checkSize } from '../emit.ts'
+import { deadRecord, receivedDead, type DeadBody } from '../failure-step.ts'
+import type { Settings } from '../settings.ts'
+import type { ForeignMessage } from './wire-options.ts'
+
+/** Where dead letters go that no service could be found for. */
+export const receiveScope = '~receive'
+
+/** The extension that marks an event that came from elsewhere: over which wire. It is taken off when the event is sent. */
+const viaName = 'receivedvia'
+
+/** What a batch of messages turned out to be. */
+export interface Sorted {
+  readonly good: readonly NewEvent[]
+  readonly dead: readonly LedgerRecord[]
+}
+
+/** Reads messages for an app. */
+export class Intake {
+  readonly #settings: Settings
+  readonly #types: ReadonlySet<string>
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+    const triggers = settings.services.flatMap((service) => service.reactions.flatMap(triggersOf))
+    this.#types = new Set(triggers.map(({ trigger }) => trigger.type))
+  }
+
+  /** Reads messages; `via` names the wire, and is null for `app.receive()`. Never throws. */
+  sort(messages: readonly IncomingMessage[], via: string | null): Sorted {
+    const { env } = this.#settings
+    const good: NewEvent[] = []
+    const dead: LedgerRecord[] = []
+    for (const message of messages) {
+      try {
+        good.push(...this.#read(message, via))
+      } catch (error) {
+        const { attributes, channel, body } = message
+        const from = via === null ? {} : { from: { wire: via, attributes, channel } }
+        dead.push(deadRecord(receiveScope, env.uuid(), { ...receivedDead(body, error, env.now()), ...from }))
+      }
+    }
+    return { good, dead }
+  }
+
+  /** The events of a message that could not be read when it came, if it can be read now. */
+  again({ bytes, from }: DeadBody): readonly NewEvent[] | undefined {
+    if (bytes === undefined) return undefined
+    const body = Buffer.from(bytes, 'base64')
+    try {
+      return this.#read({ attributes: from?.attributes ?? null, channel: from?.channel, body }, from?.wire ?? null)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** @throws QuadrilleError `EVENT_UNDECODABLE`, `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`, and what a mapping throws. */
+  #read(message: IncomingMessage, via: string | null): readonly NewEvent[] {
+    const { wires, env } = this.#settings
+    const mapping =
+      via === null || message.channel === undefined
+        ? undefined
+        : wires.find(({ name }) => name === via)?.foreign[message.channel]
+    const { attributes, body } = message
+    const read =
+      mapping === undefined
+        ? [attributes === null ? fromCloudEvent(body, env.now()) : fromBinaryEvent(attributes, body, env.now())]
+        : listOf(mapping.map(foreignMessage(message))).map((made, index) => this.#foreign(made, message, index))
+    for (const event of read) {
+      if (!this.#types.has(event.type)) throw new QuadrilleError('EVENT_TYPE_UNKNOWN', { type: event.type })
+      checkSize(event.type, event.data, this.#settings.eventBytesMax)
+    }
+    // Without wires nothing is sent on, so nothing needs the mark.
+    return wires.length === 0 ? read : read.map((event) => marked(event, via ?? 'receive()'))
+  }
+
+  #foreign(made: Emitted, { channel, body }: IncomingMessage, index: number): NewEvent {
+    if (!isEmitted(made))
+      throw new QuadrilleError('EVENT_FOREIGN_VALUE', { reaction: `the mapping of ${channel}`, value: typeof made })
+    const digest = createHash('sha256').update(`${channel}\n${index}\n`).update(body).digest('hex')
+    const id = made.id ?? digest
+    return {
+      id,
+      type: made.type,
+      version: made.version,
+      source: `${channel}`,
+      key: made.key,
+      correlationId: id,
+      causationId: null,
+      reaction: null,
+      hops: 0,
+      time: this.#settings.env.now(),
+      traceparent: null,
+      tracestate: null,
+      data: JSON.stringify(made.payload),
+      extensions: null,
+    }
+  }
+}
+
+const listOf = (made: Emitted | readonly Emitted[] | null | undefined): readonly Emitted[] =>
+  made === null || made === undefined ? [] : Array.isArray(made) ? (made as readonly Emitted[]) : [made as Emitted]
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+function foreignMessage({ channel, attributes, body }: IncomingMessage): ForeignMessage {
+  const text = () => utf8.decode(body)
+  return { channel: channel!, attributes, body, text, json: () => JSON.parse(text()) as unknown }
+}
+
+function marked(event: NewEvent, via: string): NewEvent {
+  const others = event.extensions === null ? {} : (JSON.parse(event.extensions) as Record<string, unknown>)
+  return { ...event, extensions: JSON.stringify({ ...others, [viaName]: via }) }
+}
+
+/** Over which wire an event came; null when it was made here. */
+export function receivedVia(event: NewEvent): string | null {
+  if (event.extensions === null || !event.extensions.includes(viaName)) return null
+  const via = (JSON.parse(event.extensions) as Record<string, unknown>)[viaName]
+  return typeof via === 'string' ? via : null
+}
+
+/** The event without the mark. */
+export function unmarked<Event extends NewEvent>(event: Event): Event {
+  if (receivedVia(event) === null) return event
+  const { [viaName]: _, ...others } = JSON.parse(event.extensions!) as Record<string, unknown>
+  return { ...event, extensions: Object.keys(others).length === 0 ? null : JSON.stringify(others) }
+}

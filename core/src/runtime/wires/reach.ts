@@ -1,0 +1,92 @@
+/**
+ * Whether the broker can be reached: what a failure says about it, and how long to wait.
+ *
+ *     in reach --unreachable, or everything fails--> away: pause (doubling, with jitter), probe
+ *     away     --something is taken----------------> in reach
+ *
+ * While it is away nothing is parked and no attempt is counted: an outage must not fill the dead letters.
+ */
+import type { QuadrilleError } from '../../base/index.ts'
+import type { RelayContext } from './relay.ts'
+
+const pauseMinMs = 50
+const pauseMaxMs = 5_000
+/** So often everything may fail, without a word from the wire itself, until it is the fault of the events. */
+const doubtfulRoundsMax = 3
+/** A broker that took something so lately is not away because everything in a batch fails. */
+const trustMs = 10_000
+
+/** What a relay knows of its broker. */
+export class Reach {
+  readonly #context: RelayContext
+  readonly #stopping: AbortSignal
+  #away: { rounds: number; readonly sinceMs: number; why: string } | null = null
+  #retry: (() => void) | undefined
+  #tookAt = -Infinity
+
+  constructor(context: RelayContext, stopping: AbortSignal) {
+    this.#context = context
+    this.#stopping = stopping
+  }
+
+  get away(): { readonly why: string } | null {
+    return this.#away
+  }
+
+  get isPausing(): boolean {
+    return this.#retry !== undefined
+  }
+
+  /** Ends the pause. */
+  retry(): void {
+    this.#retry?.()
+  }
+
+  /** The error that says that the broker is away, if the answers say so. */
+  async trouble(answers: readonly (QuadrilleError | null)[]): Promise<QuadrilleError | null> {
+    const unreachable = answers.find((answer) => answer?.code === 'WIRE_UNREACHABLE')
+    if (unreachable) return unreachable
+    const first = answers[0]
+    const isOwn = (answer: QuadrilleError | null) =>
+      answer === null || !answer.retryable || answer.code === 'WIRE_UNROUTABLE'
+    if (!first || answers.some(isOwn)) return null
+    const tookLately = this.#context.settings.env.elapsed() - this.#tookAt < trustMs
+    if (!tookLately && (this.#away?.rounds ?? 0) < doubtfulRoundsMax) return first
+    const { problems } = await this.#context.wire.wire.health()
+    return problems.length > 0 ? first : null
+  }
+
+  /** Waits before the next try; the first time it is told. */
+  async pause(error: unknown): Promise<void> {
+    const { settings, wire, tools, tell } = this.#context
+    const why = error instanceof Error ? error.message : String(error)
+    if (!this.#away) {
+      tools.log.warn({ err: error, wire: wire.name }, 'nothing can be sent; events wait in the ledger')
+      tell.tell('wire', { wire: wire.name, service: null, state: 'lost', why })
+    }
+    this.#away ??= { rounds: 0, sinceMs: settings.env.now(), why }
+    this.#away.rounds += 1
+    this.#away.why = why
+    if (this.#stopping.aborted) return
+    const pauseMs = Math.min(pauseMaxMs, pauseMinMs * 2 ** this.#away.rounds) * (0.5 + settings.env.random() / 2)
+    await new Promise<void>((resolve) => {
+      const cancel = settings.env.timer(pauseMs, resolve)
+      this.#retry = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#retry = undefined
+  }
+
+  /** The broker has answered. */
+  back(tookSome: boolean): void {
+    if (tookSome) this.#tookAt = this.#context.settings.env.elapsed()
+    if (!this.#away) return
+    const { wire, tell, tools, settings } = this.#context
+    const awayMs = settings.env.now() - this.#away.sinceMs
+    this.#away = null
+    tools.log.warn({ wire: wire.name, awayMs }, 'events are sent again')
+    tell.tell('wire', { wire: wire.name, service: null, state: 'restored', why: `after ${awayMs} ms` })
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * Receives for one service over one wire.
+ *
+ *     waiting     --wire open, and elected where only one may--> subscribing
+ *     subscribing --subscription exists--> receiving
+ *                 --error--> pause (doubling), subscribing; an error that no retry can mend fails the start of the app
+ *     receiving   --no longer elected, or nothing arrives although it should--> the receiver is stopped --> waiting
+ *     stop: the delivery in hand ends; then the election is left
+ */
+import { isQuadrilleError, sleep } from '../../base/index.ts'
+import type { AnyService } from '../../service/index.ts'
+import type { IncomingMessage, Receiver, ReceiverHealth, SubscribedType } from '../../wire/index.ts'
+import type { Publishing } from '../publishing.ts'
+import { Election } from './election.ts'
+import type { RelayContext } from './relay.ts'
+import type { WireReport } from './wire-report.ts'
+
+/** What it works with. */
+export interface ReceiverContext extends Omit<RelayContext, 'start'> {
+  readonly service: AnyService
+  readonly types: readonly SubscribedType[]
+  readonly publishing: Publishing
+}
+
+const pauseMinMs = 100
+const pauseMaxMs = 10_000
+/** How often it is looked at whether what should arrive arrives. */
+const watchMs = 15_000
+/** Past every position: a reader that reads nothing must not hold back retention. */
+const pastAll = Number.MAX_SAFE_INTEGER
+
+/** Runs until stopped. */
+export class ServiceReceiver {
+  readonly service: string
+  readonly #context: ReceiverContext
+  readonly #election: Election | null
+  readonly #stopping = new AbortController()
+  /** Aborted when the present receiver must end. */
+  #ending = new AbortController()
+  #elected: boolean
+  #wake = () => {}
+  #loop: Promise<void> = Promise.resolve()
+  #receiver: Receiver | undefined
+  #problem: string | null = null
+  #delivered = 0
+
+  constructor(context: ReceiverContext) {
+    this.#context = context
+    this.service = context.service.name
+    const { wire, settings, ledger, tell, tools } = context
+    const isOne = wire.wire.capabilities.order === 'one-receiver'
+    this.#elected = !isOne
+    const plan = { reader: `~receive/${wire.name}/${this.service}`, start: pastAll }
+    this.#election = isOne
+      ? new Election({ settings, ledger, tell, tools, plan }, (elected) => {
+          this.#elected = elected
+          if (!elected) this.#ending.abort()
+          this.#wake()
+        })
+      : null
+  }
+
+  /** Resolves when it receives, waits for its election, or for a broker that can not be reached. @throws what no retry can mend. */
+  async start(): Promise<void> {
+    await this.#election?.start()
+    const first = Promise.withResolvers<void>()
+    this.#loop = this.#run(first)
+    await first.promise
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    this.#ending.abort()
+    this.#wake()
+    await this.#loop
+    const { tools, wire } = this.#context
+    await this.#election
+      ?.stop()
+      .catch((error: unknown) => tools.log.warn({ err: error, wire: wire.name }, 'a lease could not be given back'))
+  }
+
+  async report(): Promise<WireReport['receiving'][number] & { readonly problems: readonly string[] }> {
+    const health = await this.#health()
+    const state = this.#receiver ? 'receiving' : this.#elected ? 'connecting' : 'elsewhere'
+    const problems = [...(health?.problems ?? []), ...(this.#problem === null ? [] : [this.#problem])]
+    return { service: this.service, lag: health?.lag ?? null, state, problems }
+  }
+
+  async #health(): Promise<ReceiverHealth | undefined> {
+    try {
+      return await this.#receiver?.health()
+    } catch (error) {
+      return { lag: null, problems: [`its health can not be asked: ${(error as Error).message}`] }
+    }
+  }
+
+  async #run(first: { resolve: () => void; reject: (error: unknown) => void }): Promise<void> {
+    const { opened, settings } = this.#context
+    // Who waits for a broker that is away must not keep the app from starting.
+    const isOpen = await Promise.race([opened.then(() => true), settings.env.breathe().then(() => false)])
+    if (!isOpen) first.resolve()
+    await Promise.race([opened, aborted(this.#stopping.signal)])
+    for (let errors = 0; !this.#stopping.signal.aborted;) {
+      if (!this.#elected) {
+        first.resolve()
+        await this.#change()
+        continue
+      }
+      this.#ending = new AbortController()
+      try {
+        this.#receiver = await this.#subscribe()
+        errors = 0
+        this.#problem = null
+        first.resolve()
+        await this.#watch(this.#receiver)
+      } catch (error) {
+        if (errors === 0 && isQuadrilleError(error) && !error.retryable) first.reject(error)
+        else first.resolve()
+        errors += 1
+        await this.#failed(error, errors)
+      } finally {
+        await this.#end()
+      }
+    }
+    first.resolve()
+  }
+
+  #subscribe(): Promise<Receiver> {
+    const { wire, types, settings } = this.#context
+    const subscription = {
+      service: this.service,
+      types,
+      from: wire.receiveFrom,
+      instance: settings.instance,
+      ...(wire.lost ? { lost: wire.lost } : {}),
+    }
+    return wire.wire.receive(subscription, (messages) => this.#deliver(messages))
+  }
+
+  async #deliver(messages: readonly IncomingMessage[]): Promise<void> {
+    const { publishing, wire, tell } = this.#context
+    const claim = this.#election?.claim
+    const taken = await publishing.take(messages, { wire: wire.name, claim })
+    this.#delivered += messages.length
+    tell.tell('received', { wire: wire.name, service: this.service, ...taken })
+  }
+
+  async #failed(error: unknown, errors: number): Promise<void> {
+    const { settings, tools, wire } = this.#context
+    this.#problem = `${this.service} can not receive: ${error instanceof Error ? error.message : String(error)}`
+    tools.log.warn({ err: error, wire: wire.name, service: this.service }, 'receiving failed; it is tried again')
+    const pauseMs = Math.min(pauseMaxMs, pauseMinMs * 2 ** errors)
+    await sleep(settings.env, settings.env.random() * pauseMs, this.#stopping.signal)
+  }
+
+  /** Resolves when the receiver must end: nobody waits for ever for one that looks alive and gets nothing. */
+  async #watch(receiver: Receiver): Promise<void> {
+    const { env } = this.#context.settings
+    let suspect = false
+    while (!this.#ending.signal.aborted) {
+      const before = this.#delivered
+      await sleep(env, watchMs, this.#ending.signal)
+      if (this.#ending.signal.aborted) return
+      const { problems, lag } = (await this.#health()) ?? { problems: [], lag: null }
+      const isBad = problems.length > 0 && this.#delivered === before && lag !== 0
+      if (isBad && suspect) {
+        const { tools, wire } = this.#context
+        tools.log.warn(
+          { wire: wire.name, service: this.service, problems },
+          'nothing arrives: the subscription is renewed',
+        )
+        return
+      }
+      suspect = isBad && receiver === this.#receiver
+    }
+  }
+
+  async #end(): Promise<void> {
+    const receiver = this.#receiver
+    this.#receiver = undefined
+    try {
+      await receiver?.stop()
+    } catch (error) {
+      this.#context.tools.log.warn({ err: error, service: this.service }, 'a receiver could not be stopped in order')
+    }
+  }
+
+  #change(): Promise<void> {
+    if (this.#stopping.signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => (this.#wake = resolve))
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -59,8 +59,10 @@ export function check(choreographies: Choreography | readonly Choreography[], op
   for (const suppression of suppressions) checkSuppression(suppression)
   const found: Finding[] = []
   const flows: FlowReport[] = []
-  for (const choreography of [choreographies].flat()) {
-    const context = new Context(new Runs(new Model(choreography)))
+  const models = [choreographies].flat().map((choreography) => new Model(choreography))
+  for (const model of models) {
+    const others = models.filter((other) => other !== model)
+    const context = new Context(new Runs(model), others)
     for (const rule of checkRules) rule(context)
     amplification(context, options.handlingsMax ?? handlingsMaxDefault)
     found.push(...context.findings)

@@ -22,10 +22,13 @@ export type CheckRule = (context: Context) => void
 export class Context {
   readonly model: Model
   readonly runs: Runs
+  /** The other choreographies that are checked together with this one. */
+  readonly others: readonly Model[]
   readonly findings: Finding[] = []
 
-  constructor(runs: Runs) {
+  constructor(runs: Runs, others: readonly Model[]) {
     this.runs = runs
+    this.others = others
     this.model = runs.model
   }
 

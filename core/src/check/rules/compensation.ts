@@ -26,6 +26,16 @@ export function missingUndo(context: Context): void {
   }
 }
 
+/** Whether what the step emits can lead to what the undo waits for: then the undo is late, and not forgotten. */
+function leadsTo({ model }: Context, step: Step, undo: Step): boolean {
+  const seen = new Set(mayEmit(step))
+  for (const id of seen) {
+    if (undo.needs.flat().includes(id)) return true
+    for (const consumer of model.consumers[id]!) for (const out of mayEmit(consumer.step)) seen.add(out)
+  }
+  return false
+}
+
 /** The step has done its work well, and then the conversation fails. */
 function failsAfter({ runs }: Context, run: Run, step: Step): boolean {
   if (!run.play.didBefore(step) || run.broken === step) return false

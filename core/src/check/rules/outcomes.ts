@@ -7,7 +7,7 @@ import { nameOf, ownNameOf, says } from '../words.ts'
 
 /** S4: a run that is over without having ended. */
 export function stuck(context: Context): void {
-  const { model, runs } = context
+  const { runs } = context
   const hopeless = (root: readonly number[]) =>
     !root.some((id) => runs.consequences.of(id).success || runs.consequences.of(id).failure)
   const said: Run[] = []
@@ -15,11 +15,30 @@ export function stuck(context: Context): void {
     if (run.play.ended || said.some((other) => subsumes(other, run))) continue
     // An event that comes in from outside while the conversation goes on need not lead to an end itself.
     if (hopeless(run.root) && (runs.any.success !== undefined || runs.any.failure !== undefined)) continue
-    if (hopeless(run.root) && context.findings.some(({ code }) => code === 'S1' || code === 'S3')) continue
+    // What is missing has been said already.
+    if (run.deviations.length === 0 && context.findings.some(({ code }) => code === 'S1' || code === 'S3')) {
+      said.push(run)
+      continue
+    }
+    if (isWatched(context, run)) continue
     said.push(run)
     sayStuck(context, run)
   }
-  void model
+}
+
+/** It begins with an event that may come into a conversation under way, whose deadline runs already. */
+function isWatched({ model, runs }: Context, { root, play }: Run): boolean {
+  if (model.starts.length === 1) return false
+  return model.steps.some((step) => {
+    if (step.part !== 'expire' || play.didBefore(step) || step.needs.flat().some((id) => root.includes(id)))
+      return false
+    const ends = mayEmit(step).map((id) => runs.consequences.of(id))
+    return (
+      runs.any.did(step) &&
+      ends.some(({ success, failure }) => success || failure) &&
+      !step.needs.flat().some((id) => play.reached(id))
+    )
+  })
 }
 
 const subsumes = (one: Run, two: Run): boolean =>
@@ -58,7 +77,9 @@ export function deadlines(context: Context): void {
   const { withinMs } = model.description
   if (withinMs === null && model.failure.size === 0) return
   const ended = new Set(runs.plain.filter(({ play }) => play.ended).map(({ outputs }) => outputs))
-  const open = runs.broken.filter((run) => !run.play.ended && ended.has(run.outputs) && isFinal(run.broken!))
+  const open = runs.broken.filter(
+    (run) => !run.play.ended && ended.has(run.outputs) && isFinal(run.broken!) && !isWatched(context, run),
+  )
   const [first] = open
   if (!first) return
   const steps = [...new Set(open.map(({ broken }) => broken!))]
@@ -174,7 +195,7 @@ function after({ model }: Context, run: Run, step: Step): string[] {
 function isFinalWord(step: Step, onStart: boolean): boolean {
   const text = [nameOf(step.reaction!), ...step.emits.map(({ type }) => type)].join(' | ')
   // To say that something has begun is right when it begins; to say that it is done is not.
-  if (onStart) return /\bship|dispatch|deliver|payout|confirm|complet|success/i.test(ownNameOf(step.reaction!))
+  if (onStart) return /\bship|dispatch|deliver|payout|complet/i.test(ownNameOf(step.reaction!))
   if (says(text, 'telling') || says(text, 'final')) return true
   return mayEmit(step).length === 0 && !says(text, 'asking') && !says(text, 'recording')
 }

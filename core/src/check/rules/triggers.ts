@@ -2,10 +2,20 @@
 import type { AnyPattern } from '../../contracts/index.ts'
 import type { ReactionDescription, TriggerDescription } from '../../service/index.ts'
 import { list, placeOf, storyOf, type Context } from '../context.ts'
-import { mayEmit, triggerOf, type Step } from '../model.ts'
+import { mayEmit, triggerOf, type Model, type Step } from '../model.ts'
 import { Play } from '../play.ts'
 import { everything } from '../alternatives.ts'
 import { nameOf, says, wordsOf } from '../words.ts'
+
+/** The other choreographies in which this reaction takes part as well. */
+const elsewhere = ({ others }: Context, { service, name, place }: ReactionDescription): readonly Model[] =>
+  others.filter(({ reactions }) =>
+    reactions.some((each) => each.service === service && each.name === name && each.place === place),
+  )
+
+const isEmitted = ({ steps, starts, occurrences }: Model, type: string): boolean =>
+  starts.flat().some((id) => occurrences[id]!.type === type) ||
+  steps.some(({ emits }) => emits.some((each) => each.type === type))
 
 interface Use {
   readonly reaction: ReactionDescription
@@ -30,6 +40,7 @@ export function orphans(context: Context): void {
   const missing = model.reactions
     .flatMap(usesOf)
     .filter(({ trigger }) => !model.matching(trigger).some((id) => emitted.has(id)))
+    .filter(({ reaction, trigger }) => !elsewhere(context, reaction).some((other) => isEmitted(other, trigger.type)))
   // As if somebody emitted them: what is still not reached has another reason.
   const roots = [...model.starts.flat(), ...missing.flatMap(({ trigger }) => model.matching(trigger))]
   const mended = new Play(model, { roots, outputs: everything(model), timers: 'always' })
@@ -97,7 +108,7 @@ function distance(one: string, two: string): number {
 function unreached(context: Context, mended: Play): void {
   const { model } = context
   for (const step of model.steps) {
-    if ((step.part !== 'run' && step.part !== 'expire') || mended.did(step)) continue
+    if ((step.part !== 'run' && step.part !== 'expire') || mended.did(step) || reachable(context, step)) continue
     const needs = step.reaction!.triggers.filter((trigger) => !model.matching(trigger).some((id) => mended.reached(id)))
     context.say('S3', {
       places: [placeOf(step.reaction)],
@@ -115,6 +126,8 @@ function unreached(context: Context, mended: Play): void {
   }
   for (const step of model.steps) impossibleJoin(context, step)
 }
+
+const reachable = (context: Context, { reaction }: Step): boolean => elsewhere(context, reaction!).length > 0
 
 /** A join of events that exclude each other. */
 function impossibleJoin(context: Context, step: Step): void {
@@ -146,6 +159,7 @@ export function unconsumed(context: Context): void {
     const { reaction } = step
     if (!reaction || step.part === 'undo' || !runs.any.didBefore(step) || step.emits.length === 0) continue
     if (!mayEmit(step).every(ignored) || isAside(step)) continue
+    if (elsewhere(context, reaction).some((other) => step.emits.some(({ type }) => isRead(other, type)))) continue
     const types = list(step.emits.map(({ type }) => type))
     context.say('S2', {
       places: [placeOf(reaction)],
@@ -173,6 +187,8 @@ export function unconsumed(context: Context): void {
   }
 }
 
+const isRead = (other: Model, type: string): boolean => other.ofType(type).some((id) => other.consumers[id]!.length > 0)
+
 /** What takes no part in the outcome by its own word: it only looks on, or only concerns some of the events. */
 function isAside({ reaction, emits }: Step): boolean {
   const { filtered, triggers } = reaction!
@@ -184,7 +200,8 @@ function isAside({ reaction, emits }: Step): boolean {
 /** S26: an event type that several services emit. */
 export function owners(context: Context): void {
   const { model } = context
-  const emitting = model.steps.flatMap((step) => step.emits.map(({ type }) => ({ type, step })))
+  const own = model.steps.filter(({ part }) => part !== 'external')
+  const emitting = own.flatMap((step) => step.emits.map(({ type }) => ({ type, step })))
   for (const [type, all] of Map.groupBy(emitting, (each) => each.type)) {
     const services = [...new Set(all.map(({ step }) => step.service))]
     if (services.length < 2) continue

@@ -68,7 +68,8 @@ export function alternativesOf(model: Model, consequences: Consequences): (reado
   const any = new Play(model, { roots, outputs: all, timers: 'always' })
   return model.steps.map((step) => {
     const context = { model, all, roots, consequences }
-    const groups = any.didBefore(step) && step.emits.length > 1 ? exclusive(step, context) : [step.emits]
+    const several = any.didBefore(step) && step.emits.length > 1 ? exclusive(step, context) : []
+    const groups = several.length > 0 ? several : [step.emits]
     const found = groups.flatMap((group) => combinations(group.map(({ occurrences }) => occurrences)))
     if (mayBeSilent(step, consequences)) found.push([])
     const rank = { good: 0, neutral: 1, bad: 2 }
@@ -109,17 +110,20 @@ function exclusive(step: Step, context: Context): Emits[] {
   }
   const used = new Set(groups.flat())
   const single = rest.filter((type) => !used.has(type)).map((type) => [type])
-  // What leads nowhere is emitted along with the good news; without any other good news, it is the good news.
-  const good =
-    groups.length > 0 ? groups.map((group) => [...group, ...companions]) : companions.length > 0 ? [companions] : []
-  return [...good, ...single]
+  // What leads nowhere goes along with anything; where all may still go well, it can be the good news itself.
+  const along = (group: Emits) => [...group, ...companions]
+  if (groups.length > 0) return [...groups.map(along), ...single]
+  return isHopeful(step, consequences) && companions.length > 0 ? [companions, ...single] : single.map(along)
 }
+
+/** A step that acts while all may still go well. */
+const isHopeful = (step: Step, consequences: Consequences): boolean =>
+  step.part === 'run' && step.needs.every((need) => need.some((id) => consequences.of(id).success))
 
 /** A step that only ever reports trouble about something that can go well, and else nothing. */
 function mayBeSilent(step: Step, consequences: Consequences): boolean {
-  if (step.part !== 'run' || step.emits.length === 0) return false
   const bad = step.emits.every(({ occurrences }) => consequences.kindOf(occurrences) === 'bad')
-  return bad && step.needs.every((need) => need.some((id) => consequences.of(id).success))
+  return bad && step.emits.length > 0 && isHopeful(step, consequences)
 }
 
 const combinationsMax = 64

@@ -120,7 +120,7 @@ test('S7 and S8: silent beside the undo, for a log, and for a view', () => {
   assert.deepEqual(codesOf(flow([trips(), hotels(), flights(), mails], ends)), [])
 })
 
-const bank = { pay: async (order: object, ..._: unknown[]): Promise<object> => order }
+const bank = { pay: async (order: object, key?: unknown): Promise<object> => ({ order, key }) }
 
 test('S13: a call that hands no key on; silent with one, for a question, and for a stub', () => {
   const paying = (given: (order: { orderId: string }, context: { idempotencyKey: string }) => unknown, name = 'pay') =>

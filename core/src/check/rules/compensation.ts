@@ -14,9 +14,8 @@ export function missingUndo(context: Context): void {
     if (step.part !== 'run' || !reaction || !runs.any.didBefore(step)) continue
     const undo = reaction.undo ? model.steps[step.id + 1] : undefined
     // A handler that gives up can keep an action from being undone only where there is an undo at all.
-    const failing = (undo ? [...runs.plain, ...runs.broken] : runs.plain).filter((run) =>
-      failsAfter(context, run, step),
-    )
+    const accidents = runs.broken.filter(({ play, broken }) => undo && play.byTimer && !leadsTo(context, broken!, undo))
+    const failing = [...runs.plain, ...accidents].filter((run) => failsAfter(context, run, step))
     const open = undo ? failing.find(({ play }) => !undo.needs.flat().some((id) => play.reached(id))) : undefined
     if (undo && open) sayUncovered(context, step, open)
     if (!undo && isTaking(step)) {

@@ -164,7 +164,11 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
         try {
           return await attempt()
         } catch (error) {
-          const again = isQuadrilleError(error, 'LEDGER_CONFLICT') || this.#context.ledger.isConflict(error)
+          // In all of these nothing was committed.
+          const again =
+            isQuadrilleError(error, 'LEDGER_CONFLICT') ||
+            isQuadrilleError(error, 'LEDGER_UNREACHABLE') ||
+            this.#context.ledger.isConflict(error)
           if (!again || collisions === collisionsMax) throw error
           await sleep(env, env.random() * collisionPauseMs * collisions)
         }

@@ -152,6 +152,8 @@ export class Reader {
 
   async #recover(error: unknown): Promise<void> {
     const { settings, tools, plan } = this.context
+    // What was read in memory may have been lost with a connection; the ledger knows where everything stands.
+    this.leases.doubt()
     if (isQuadrilleError(error, 'LEDGER_CLOSED')) return this.#stopping.abort()
     if (isQuadrilleError(error, 'LEDGER_PAGE_VOID')) return this.#due.refresh()
     if (!isQuadrilleError(error, 'LEASE_LOST')) {

@@ -12,7 +12,7 @@ import type { Line } from './connections.ts'
 import { eventColumns, eventOfRow } from './event-rows.ts'
 import type { SchemaNames } from './schema-names.ts'
 import type { Rows } from './statement-group.ts'
-import { positionArray, textArray } from './wire-values.ts'
+import { positionArray, textArray, type Field } from './wire-values.ts'
 
 /** Events that one look brings, at most. */
 const lookMax = 1_000
@@ -30,6 +30,8 @@ export interface LogFollowerOptions {
   readonly names: SchemaNames
   readonly line: Line
   readonly limits: TailLimits
+  /** Called when the server is seen to have been started anew, or its log to be shorter than it was. */
+  readonly restarted: () => void
 }
 
 /** The log of one process. */
@@ -47,14 +49,27 @@ export class LogFollower {
   #next: Promise<void> | undefined
   /** Somebody reads here; until then nothing is kept. */
   #wanted = false
+  /** What is known is no longer to be relied on. */
+  #stale = false
+  /** What was drawn last, and since when the server runs, as of the last look. */
+  #drawn = 0
+  #serverSince: string | undefined
 
   constructor(options: LogFollowerOptions) {
     this.#options = options
     this.#tail = new EventTail(options.limits, 0)
   }
 
-  /** Learns where the log ends. Also after a connection was lost: what is known in memory may have been lost with it. */
+  /** A connection was lost: what is known in memory may have been lost with it, if the server has crashed. */
+  doubt(): void {
+    this.#stale = true
+  }
+
+  /** Learns where the log ends. */
   async begin(): Promise<void> {
+    this.#stale = false
+    this.#drawn = 0
+    this.#serverSince = undefined
     const head = await this.head()
     this.#own.clear()
     this.#tail = new EventTail(this.#options.limits, head)
@@ -89,10 +104,12 @@ export class LogFollower {
   /** See {@link Ledger.read}. */
   async read(query: ReadQuery): Promise<ReadPage> {
     this.#wanted = true
+    if (this.#stale) await this.begin()
     if (query.after < this.#tail.base) return this.#fromTable(query)
     const known = this.#tail.read(query)
     if (known.events.length === query.limit) return { ...known, end: false }
     await this.#look()
+    if (this.#stale) return this.read(query)
     // What the look has brought may have pushed out of memory what is asked for.
     if (query.after < this.#tail.base) return this.#fromTable(query)
     const page = this.#tail.read(query)
@@ -124,7 +141,15 @@ export class LogFollower {
     })
     // Begun anew meanwhile.
     if (tail !== this.#tail) return
-    this.#merge(rows!, own)
+    if (this.#isSameServer(rows![0]!)) this.#merge(rows!, own)
+    else this.#options.restarted()
+  }
+
+  #isSameServer([, drawn, since]: readonly Field[]): boolean {
+    const isSame = Number(drawn) >= this.#drawn && (this.#serverSince ?? since) === since
+    this.#drawn = Number(drawn)
+    this.#serverSince = since!
+    return isSame
   }
 
   /** Adds to the tail what the look has brought, and own events between, in order. */

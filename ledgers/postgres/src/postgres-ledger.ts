@@ -1,6 +1,7 @@
 /** The ledger on PostgreSQL: brings connections, the log in memory and wake-ups together. */
 import { invariant, isQuadrilleError, QuadrilleError, type Env, type EventRecord } from 'quadrille'
 import type {
+  Claim,
   FindQuery,
   LeaseGrant,
   LeaseRequest,
@@ -16,6 +17,7 @@ import type {
 import { Line, TransactionPool, type ConnectionContext, type ConnectionSettings } from './connections.ts'
 import { eventColumns, eventOfRow } from './event-rows.ts'
 import { grantOf, leaseStatement } from './lease-requests.ts'
+import { Knowledge } from './knowledge.ts'
 import { LogFollower } from './log-follower.ts'
 import { isAway, isConflictError, messageOf } from './postgres-errors.ts'
 import { postgresHealth } from './postgres-health.ts'
@@ -49,6 +51,7 @@ interface Opened {
   readonly slow: Line
   readonly log: LogFollower
   readonly wakes: WakeUps
+  readonly knowledge: Knowledge
   readonly sweep: RetentionSweep
   readonly tx: TxContext
   /** Transactions under way. */
@@ -139,7 +142,10 @@ export class PostgresLedger implements Ledger {
   }
 
   async lease(request: LeaseRequest): Promise<LeaseGrant> {
-    const rows = await this.#open('lease').line.run(leaseStatement(this.#settings.names, request))
+    const { line, knowledge } = this.#open('lease')
+    const [isNew, since] = [knowledge.isDoubtful(request), knowledge.incarnation]
+    const rows = await line.run(leaseStatement(this.#settings.names, request, isNew))
+    knowledge.learned(request, since)
     return grantOf(rows[0]!)
   }
 
@@ -193,11 +199,11 @@ export class PostgresLedger implements Ledger {
       await tx.commit()
       return { value, appended: tx.appended }
     } catch (error) {
-      broken = isAway(error) || isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN') ? error : undefined
+      const isLost = isAway(error) || tx.isLost
+      broken = isLost || isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN') ? error : undefined
       tx.close()
       await tx.rollback()
-      // Nothing was committed, whatever the work made of it.
-      if (isAway(error)) throw this.#unreachable(error)
+      if (isLost && !isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN')) throw this.#unreachable(error)
       throw error
     } finally {
       client.release(broken !== undefined)
@@ -210,7 +216,13 @@ export class PostgresLedger implements Ledger {
 
   #assemble(env: Env): Opened {
     const { names, listen, statementMs, idleMs, tailEvents, tailBytes } = this.#settings
-    const context: ConnectionContext = { settings: this.#settings, env, lost: () => {} }
+    const knowledge = new Knowledge()
+    const lost = () => {
+      knowledge.doubt()
+      log.doubt()
+      wakes.wake()
+    }
+    const context: ConnectionContext = { settings: this.#settings, env, lost }
     const line = new Line(context)
     const slow = new Line(context)
     const listening = listen && { ...context, settings: { ...this.#settings, client: listen } }
@@ -219,14 +231,21 @@ export class PostgresLedger implements Ledger {
       return Number(rows![0]![0])
     }
     const wakes = new WakeUps({ env, channel: names.channel, line: slow, listening, drawn, self: env.uuid() })
-    const log = new LogFollower({ names, line, limits: { events: tailEvents, bytes: tailBytes } })
-    const limits: Statement = {
-      text: `SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)`,
-      values: [statementMs, idleMs],
-    }
-    const tx = { ledger: this.name, names, limits }
+    const log = new LogFollower({ names, line, limits: { events: tailEvents, bytes: tailBytes }, restarted: lost })
+    const tx = { ledger: this.name, names, statementMs, idleMs, knows: (claim: Claim) => !knowledge.isDoubtful(claim) }
     const pool = new TransactionPool(context)
-    return { pool, line, slow, log, wakes, sweep: new RetentionSweep(names), tx, active: 0, whenNone: undefined }
+    return {
+      pool,
+      line,
+      slow,
+      log,
+      wakes,
+      knowledge,
+      sweep: new RetentionSweep(names),
+      tx,
+      active: 0,
+      whenNone: undefined,
+    }
   }
 
   async #prepare({ line }: Opened): Promise<void> {

@@ -27,8 +27,11 @@ import { floatArray, intArray, numbersOf } from './wire-values.ts'
 export interface TxContext {
   readonly ledger: string
   readonly names: SchemaNames
-  /** Limits for the statements of a transaction, as SQL that runs behind BEGIN. */
-  readonly limits: Statement
+  /** After how long the server ends a statement, and a transaction in which nothing happens, milliseconds. */
+  readonly statementMs: number
+  readonly idleMs: number
+  /** False when what is known of the owner's leases may have been lost with a connection. */
+  readonly knows: (claim: Claim) => boolean
 }
 
 interface PgStream {
@@ -89,7 +92,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
     stream.cork()
     process.nextTick(() => stream.uncork())
     // Should it fail, so does what follows.
-    runGroup(this.#client, [{ text: 'BEGIN' }, this.#context.limits]).catch((error: unknown) => this.failed(error))
+    runGroup(this.#client, [{ text: 'BEGIN' }, ...this.#guards()]).catch((error: unknown) => this.failed(error))
     return this.#client
   }
 
@@ -100,6 +103,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
 
   async hold(claim: Claim): Promise<void> {
     this.check('the transaction')
+    if (!this.#context.knows(claim))
+      throw new QuadrilleError('LEASE_LOST', { reader: claim.reader, partitions: [...claim.epochs.keys()] })
     this.#claims.push(claim)
   }
 
@@ -165,6 +170,22 @@ export class PostgresTx implements LedgerTx, HandleSource {
   async rollback(): Promise<void> {
     if (!this.#begun || this.#client.getTransactionStatus() === 'I') return
     await runGroup(this.#client, [{ text: 'ROLLBACK' }]).catch(() => {})
+  }
+
+  /** The connection was lost while the work was under way: nothing of it was committed, whatever it made of that. */
+  get isLost(): boolean {
+    return this.#failure !== undefined && isAway(this.#failure.error)
+  }
+
+  /** Limits for what may hang, and a lock by which an heir finds the transaction of a process that sleeps. */
+  #guards(): Statement[] {
+    const { statementMs, idleMs, names } = this.#context
+    const limits = {
+      text: `SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)`,
+      values: [statementMs, idleMs],
+    }
+    const text = `SELECT pg_advisory_xact_lock_shared(${names.locks.owners}, hashtext($1))`
+    return [limits, ...this.#claims.map(({ reader, owner }) => ({ text, values: [`${reader} ${owner}`] }))]
   }
 
   /** Reads the answer of `append_1`. */

@@ -71,9 +71,8 @@ END $$;
 /** How far the log can be read, and its events behind a position, leaving out those whose positions the caller knows. */
 function readSql({ quoted: s, locks }: SchemaNames): string {
   return `
-CREATE FUNCTION ${s}.safe_1() RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION ${s}.safe_1(OUT last bigint, OUT safe bigint) LANGUAGE plpgsql AS $$
 DECLARE
-  last bigint;
   low bigint;
 BEGIN
   SELECT ${drawn} INTO last FROM ${s}.positions;
@@ -81,12 +80,12 @@ BEGIN
   SELECT min(last + (objid::bigint - last)::bit(32)::int) INTO low FROM pg_catalog.pg_locks
   WHERE locktype = 'advisory' AND classid = ${locks.gate >>> 0} AND objsubid = 2
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
-  RETURN least(last, low);
+  safe := least(last, low);
 END $$;
 
 CREATE FUNCTION ${s}.head_1() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-  readable bigint := ${s}.safe_1();
+  readable bigint := (SELECT safe FROM ${s}.safe_1());
 BEGIN
   RETURN (SELECT coalesce(max(position), 0) FROM ${s}.events WHERE position <= readable);
 END $$;
@@ -98,9 +97,12 @@ RETURNS TABLE (safe bigint, "position" bigint, id text, type text, version int, 
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  readable bigint := ${s}.safe_1();
+  readable bigint;
 BEGIN
+  -- The first row: how far can be read, what was drawn last, and since when the server runs.
+  SELECT found.last, found.safe INTO position, readable FROM ${s}.safe_1() AS found;
   safe := readable;
+  id := pg_postmaster_start_time()::text;
   RETURN NEXT;
   IF readable > p_after THEN
     RETURN QUERY SELECT readable, position, ${eventColumns} FROM ${s}.events AS event
@@ -156,11 +158,34 @@ END $$;
 `
 }
 
+/**
+ * Ends the transactions of owners of a reader whose leases are over: they could not commit, but as long as their process
+ * sleeps they hold the rows that the heir needs. It is the server's own check who may do that: another role's stay.
+ */
+function endZombiesSql({ quoted: s, locks }: SchemaNames): string {
+  return `
+CREATE FUNCTION ${s}.end_zombies_1(p_reader text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  gone bigint[] := (SELECT array_agg(DISTINCT hashtext(p_reader || ' ' || owner)::bigint & 4294967295) FROM ${s}.leases
+    WHERE reader = p_reader AND owner IS NOT NULL AND NOT EXISTS (
+      SELECT FROM ${s}.members WHERE members.reader = p_reader AND members.owner = leases.owner));
+BEGIN
+  IF gone IS NULL THEN RETURN; END IF;
+  PERFORM pg_terminate_backend(pid) FROM pg_catalog.pg_locks
+  WHERE locktype = 'advisory' AND classid = ${locks.owners >>> 0} AND objsubid = 2 AND pid IS NOT NULL
+    AND objid::bigint = ANY(gone)
+    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN;
+END $$;
+`
+}
+
 /** Deals out the leases of a reader: joins or leaves, gives back, takes what is free up to the fair share. */
 function leaseSql({ quoted: s, locks }: SchemaNames): string {
   return `
 CREATE FUNCTION ${s}.lease_1(p_reader text, p_owner text, p_lease_ms float8, p_release int[], p_leave boolean,
-  p_keep int[], p_start bigint)
+  p_keep int[], p_start bigint, p_renumber boolean)
 RETURNS TABLE (partition int, epoch bigint, "position" bigint, share int) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -186,7 +211,11 @@ BEGIN
     ON CONFLICT (reader, owner) DO UPDATE SET until = excluded.until, leaving = excluded.leaving;
   END IF;
   SELECT ceil(16.0 / greatest(1, count(*))) INTO fair FROM ${s}.members WHERE reader = p_reader AND NOT leaving;
+  IF p_renumber THEN
+    UPDATE ${s}.leases SET epoch = epoch + 1 WHERE reader = p_reader AND owner = p_owner;
+  END IF;
   IF NOT p_leave AND held < fair THEN
+    PERFORM ${s}.end_zombies_1(p_reader);
     UPDATE ${s}.leases SET owner = p_owner, epoch = epoch + 1
     WHERE reader = p_reader AND partition IN (
       SELECT partition FROM ${s}.leases AS free
@@ -272,4 +301,4 @@ END $$;
 
 /** All functions of version 1. */
 export const functionsSql = (names: SchemaNames): string =>
-  [appendSql, readSql, holdSql, saveSql, leaseSql, trimSql].map((sql) => sql(names)).join('')
+  [appendSql, readSql, holdSql, saveSql, endZombiesSql, leaseSql, trimSql].map((sql) => sql(names)).join('')

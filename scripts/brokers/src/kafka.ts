@@ -61,6 +61,9 @@ async function properties({ folder, port, advertisedPort, settings }: Place): Pr
     'share.coordinator.state.topic.min.isr=1',
     'share.coordinator.state.topic.num.partitions=4',
     'group.initial.rebalance.delay.ms=0',
+    // After a kill, the controller takes the broker back only when its old session is over.
+    'broker.session.timeout.ms=3000',
+    'broker.heartbeat.interval.ms=500',
     'num.network.threads=2',
     'num.io.threads=4',
     'background.threads=4',

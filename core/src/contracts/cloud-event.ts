@@ -46,6 +46,14 @@ export function toCloudEvent(event: NewEvent & { readonly position?: number }): 
   return { ...attributesOf(event), data: JSON.parse(event.data) as unknown } as CloudEvent
 }
 
+/**
+ * The event as the text of a CloudEvents 1.0 JSON object (structured mode). The data stand in it exactly as they were
+ * sent, which parsing and writing them again would not guarantee (large numbers, order of fields).
+ */
+export function cloudEventText(event: NewEvent & { readonly position?: number }): string {
+  return `${JSON.stringify({ ...attributesOf(event), data: undefined }).slice(0, -1)},"data":${event.data}}`
+}
+
 /** An event in CloudEvents binary mode: attributes as text beside the data, as brokers carry them in headers. */
 export interface BinaryEvent {
   /** Names in lower case and without a binding's prefix; `datacontenttype` is among them. */

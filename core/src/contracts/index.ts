@@ -11,6 +11,7 @@ export type {
 } from './standard-schema.ts'
 export * from './event-record.ts'
 export {
+  cloudEventText,
   fromBinaryEvent,
   fromCloudEvent,
   toBinaryEvent,

@@ -2,7 +2,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import { fromCloudEvent, toCloudEvent, type NewEvent } from '../../src/contracts/index.ts'
+import { cloudEventText, fromCloudEvent, toCloudEvent, type NewEvent } from '../../src/contracts/index.ts'
 
 const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
 const minimal = { specversion: '1.0', id: '1', source: 'shop', type: 'order.created', data: { orderId: 'o' } }
@@ -193,5 +193,15 @@ test('no bytes at all bring anything but an event or EVENT_UNDECODABLE', () => {
       },
     ),
     { numRuns: 500 },
+  )
+})
+
+test('in the text of an event the data stand as they were sent, and nothing else differs', () => {
+  const data = '{ "n": 1.0, "big": 12345678901234567890 }'
+  fc.assert(
+    fc.property(newEvent, (event) => {
+      assert.deepEqual(JSON.parse(cloudEventText(event)), toCloudEvent(event))
+      assert.equal(cloudEventText({ ...event, data }).endsWith(`,"data":${data}}`), true)
+    }),
   )
 })

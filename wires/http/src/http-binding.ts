@@ -1,16 +1,10 @@
 /** CloudEvents 1.0 over HTTP: how events become requests, and messages come out of them. */
-import { toBinaryEvent, toCloudEvent, type EventRecord, type IncomingMessage } from 'quadrille'
+import { cloudEventText, toBinaryEvent, type EventRecord, type IncomingMessage } from 'quadrille'
 
 /** Content types of the structured and the batch mode. */
 export const structuredType = 'application/cloudevents+json'
 /** See {@link structuredType}. */
 export const batchType = 'application/cloudevents-batch+json'
-
-/** The event as the JSON of the structured mode. The data stands in it exactly as it was sent. */
-export function structuredText(event: EventRecord): string {
-  const { data: _, ...attributes } = toCloudEvent(event)
-  return `${JSON.stringify(attributes).slice(0, -1)},"data":${event.data}}`
-}
 
 /** A request's headers and body. */
 export interface Encoded {
@@ -22,7 +16,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 /** One event in structured mode. */
 export function encodeStructured(event: EventRecord): Encoded {
-  return { headers: { 'content-type': `${structuredType}; charset=utf-8` }, body: bytes(structuredText(event)) }
+  return { headers: { 'content-type': `${structuredType}; charset=utf-8` }, body: bytes(cloudEventText(event)) }
 }
 
 /** Events, as their structured texts, in batch mode. */
@@ -57,12 +51,12 @@ function percentDecoded(value: string): string {
 
 /** What a request holds, or the status and reason why it holds nothing that can be taken. */
 export type Decoded =
-  | { readonly messages: readonly IncomingMessage[]; readonly types: readonly (string | null)[] }
-  | { readonly status: number; readonly reason: string }
+  { readonly messages: readonly IncomingMessage[] } | { readonly status: number; readonly reason: string }
 
-const typeOf = (event: unknown): string | null => {
+/** The type as far as it can be seen: what the message came under, as there is no topic. */
+const channelOf = (event: unknown): { readonly channel?: string } => {
   const type = (event as { type?: unknown } | null)?.type
-  return typeof type === 'string' ? type : null
+  return typeof type === 'string' ? { channel: type } : {}
 }
 
 function parsed(body: Uint8Array): unknown {
@@ -85,19 +79,18 @@ export function modeOf(headers: Headers): 'structured' | 'binary' | 'batch' | nu
 }
 
 /**
- * The messages of a request, each with its event type as far as it can be seen. What can not be decoded is a message
+ * The messages of a request, each with its event type as its channel, as far as it can be seen. What can not be decoded is a message
  * too: the receiving ledger keeps it as a dead letter.
  */
 export function decodeRequest(headers: Headers, body: Uint8Array): Decoded {
   const mode = modeOf(headers)
   if (mode === null) return { status: 415, reason: `not a CloudEvent in JSON: ${headers.get('content-type') ?? ''}` }
-  if (mode === 'structured') return { messages: [{ attributes: null, body }], types: [typeOf(parsed(body))] }
+  if (mode === 'structured') return { messages: [{ attributes: null, body, ...channelOf(parsed(body)) }] }
   if (mode === 'batch') {
     const events = parsed(body)
-    if (!Array.isArray(events)) return { messages: [{ attributes: null, body }], types: [null] }
+    if (!Array.isArray(events)) return { messages: [{ attributes: null, body }] }
     return {
-      messages: events.map((event) => ({ attributes: null, body: bytes(JSON.stringify(event)) })),
-      types: events.map(typeOf),
+      messages: events.map((event) => ({ attributes: null, body: bytes(JSON.stringify(event)), ...channelOf(event) })),
     }
   }
   const attributes: Record<string, string> = {}
@@ -106,5 +99,5 @@ export function decodeRequest(headers: Headers, body: Uint8Array): Decoded {
   })
   const contentType = headers.get('content-type')
   if (contentType !== null) attributes['datacontenttype'] = contentType
-  return { messages: [{ attributes, body }], types: [attributes['type'] ?? null] }
+  return { messages: [{ attributes, body, ...channelOf(attributes) }] }
 }

@@ -86,7 +86,7 @@ export class WebhookEndpoint {
     }
     const decoded = decodeRequest(request.headers, body)
     if ('status' in decoded) return answer(decoded.status, decoded.reason)
-    return this.#take(decoded.messages, decoded.types, context)
+    return this.#take(decoded.messages, context)
   }
 
   #signatureProblem(headers: Headers, body: Uint8Array, nowMs: number): string | null {
@@ -103,20 +103,16 @@ export class WebhookEndpoint {
   }
 
   /** Hands everything to whoever wants it: all of it, or nothing when one of the types is wanted by nobody. */
-  async #take(
-    messages: readonly IncomingMessage[],
-    types: readonly (string | null)[],
-    context: WireContext,
-  ): Promise<Response> {
+  async #take(messages: readonly IncomingMessage[], context: WireContext): Promise<Response> {
     const routes = [...this.routes]
     const wants = ({ subscription }: Route, type: string) => subscription.types.some((wanted) => wanted.type === type)
-    const unwanted = types.find((type) => type !== null && !routes.some((route) => wants(route, type)))
+    const unwanted = messages.find(({ channel }) => channel && !routes.some((route) => wants(route, channel)))?.channel
     if (routes.length === 0) return this.#later('no service receives here yet')
     if (unwanted !== undefined) return answer(404, `no service here receives events of type ${unwanted}`)
     // What shows no type is a dead letter, and one is enough.
     const shares = routes.map((route, index) => ({
       route,
-      share: messages.filter((_, at) => (types[at] === null ? index === 0 : wants(route, types[at]!))),
+      share: messages.filter(({ channel }) => (channel ? wants(route, channel) : index === 0)),
     }))
     const wanted = shares.filter(({ share }) => share.length > 0)
     if (wanted.some(({ route }) => route.stopped)) return this.#later('the service is stopping')

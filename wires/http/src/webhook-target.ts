@@ -5,8 +5,8 @@
  * receives it (yet). Everything else, and no answer: later again; 429 and 503 may say when, 410 is asked again rarely.
  * A request that ran into the timeout may have arrived: the receiving ledger drops what comes twice.
  */
-import { QuadrilleError, sendByKey, type OutgoingMessage, type WireContext } from 'quadrille'
-import { encodeBatch, encodeBinary, encodeStructured, structuredText, type Encoded } from './http-binding.ts'
+import { cloudEventText, QuadrilleError, sendByKey, type OutgoingMessage, type WireContext } from 'quadrille'
+import { encodeBatch, encodeBinary, encodeStructured, type Encoded } from './http-binding.ts'
 import type { Target } from './http-options.ts'
 import { Permission } from './send-permission.ts'
 import { signWebhook, webhookId } from './webhook-signature.ts'
@@ -106,7 +106,7 @@ export class WebhookTarget {
     let texts: string[] = []
     let size = 2
     for (const message of messages) {
-      const text = structuredText(message.event)
+      const text = cloudEventText(message.event)
       const length = Buffer.byteLength(text) + 1
       if (length + 2 > this.#target.bodyBytesMax) {
         results.set(message, this.#tooLarge(message, length))

@@ -4,9 +4,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { Hono } from 'hono'
-import { QuadrilleError, type IncomingMessage } from 'quadrille'
+import { cloudEventText, QuadrilleError, type IncomingMessage } from 'quadrille'
 import { http, nodeListener, signWebhook, type HttpEndpointOptions } from '@quadrille/http'
-import { encodeBatch, encodeBinary, encodeStructured, structuredText, type Encoded } from '../src/http-binding.ts'
+import { encodeBatch, encodeBinary, encodeStructured, type Encoded } from '../src/http-binding.ts'
 import { secretKey } from '../src/webhook-signature.ts'
 import { contextOf, eventOf } from './http-setup.ts'
 
@@ -62,7 +62,7 @@ test('every mode is taken, a batch in its order', async () => {
   const [one, two, three] = [eventOf(), eventOf(), eventOf()]
   assert.equal((await wire.fetch(post(encodeStructured(one)))).status, 202)
   assert.equal((await wire.fetch(post(encodeBinary(two)))).status, 202)
-  assert.equal((await wire.fetch(post(encodeBatch([three, one].map(structuredText))))).status, 202)
+  assert.equal((await wire.fetch(post(encodeBatch([three, one].map(cloudEventText))))).status, 202)
   assert.equal(taken[1]!.attributes!['id'], two.id)
   const ids = [2, 3].map((at) => (JSON.parse(Buffer.from(taken[at]!.body).toString()) as { id: string }).id)
   assert.deepEqual(ids, [three.id, one.id])
@@ -71,7 +71,7 @@ test('every mode is taken, a batch in its order', async () => {
 test('a batch is handed on in parts of at most 200', async () => {
   const sizes: number[] = []
   const { wire } = await opened({}, async (batch) => void sizes.push(batch.length))
-  await wire.fetch(post(encodeBatch(Array.from({ length: 401 }, () => structuredText(eventOf())))))
+  await wire.fetch(post(encodeBatch(Array.from({ length: 401 }, () => cloudEventText(eventOf())))))
   assert.deepEqual(sizes, [200, 200, 1])
 })
 
@@ -92,7 +92,7 @@ test('a type that no service receives is not found, and a batch with one is not 
   const { wire, taken } = await opened()
   const unknown = eventOf({ type: 'unknown' })
   assert.equal((await wire.fetch(post(encodeStructured(unknown)))).status, 404)
-  const mixed = encodeBatch([structuredText(eventOf()), structuredText(unknown)])
+  const mixed = encodeBatch([cloudEventText(eventOf()), cloudEventText(unknown)])
   assert.equal((await wire.fetch(post(mixed))).status, 404)
   assert.equal(taken.length, 0)
 })

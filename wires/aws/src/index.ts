@@ -1,0 +1,3 @@
+/** Carries events over Amazon SNS and SQS, and runs services in AWS Lambda. */
+export { AwsWire, sns, sqs } from './aws-wire.ts'
+export type { AwsOptions, SqsOptions } from './aws-options.ts'

@@ -1,2 +1,2 @@
 /** What a `quadrille.config.ts` imports. */
-export { defineConfig, type ConfigSource, type QuadrilleConfig } from './config.ts'
+export { defineConfig, defineSimulation, type ConfigSource, type QuadrilleConfig, type Simulation } from './config.ts'

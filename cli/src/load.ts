@@ -24,11 +24,7 @@ export interface Loaded {
  *   choreography.
  */
 export async function load(target: string, cwd: string): Promise<Loaded> {
-  const file = fileOf(target, cwd)
-  const module = await imported(file)
-  const source = await made(file, module['default'])
-  const isConfig = typeof source === 'object' && source !== null && 'choreographies' in source
-  const config = isConfig ? (source as QuadrilleConfig) : undefined
+  const { file, module, source, config } = await loadModule(target, cwd)
   const candidates = config ? [config.choreographies] : [source, ...Object.values(module)]
   const choreographies = [...new Set(candidates.flat())].filter(isChoreography)
   const refused = config ? [config.choreographies].flat().find((each) => !isChoreography(each)) : undefined
@@ -37,6 +33,24 @@ export async function load(target: string, cwd: string): Promise<Loaded> {
   }
   if (choreographies.length === 0) throw new QuadrilleError('CONFIG_INVALID', { file, problem: nothingIn(module) })
   return { file, config: config ?? {}, choreographies }
+}
+
+/** A module of the user's, and the config that it holds, if it does. */
+export interface LoadedModule {
+  readonly file: string
+  readonly module: Record<string, unknown>
+  /** Its default export, called when that is a function. */
+  readonly source: unknown
+  readonly config: QuadrilleConfig | undefined
+}
+
+/** @throws QuadrilleError `CONFIG_NOT_FOUND`, `CONFIG_FAILED`. */
+export async function loadModule(target: string, cwd: string): Promise<LoadedModule> {
+  const file = fileOf(target, cwd)
+  const module = await imported(file)
+  const source = await made(file, module['default'])
+  const isConfig = typeof source === 'object' && source !== null && 'choreographies' in source
+  return { file, module, source, config: isConfig ? (source as QuadrilleConfig) : undefined }
 }
 
 function fileOf(target: string, cwd: string): string {
@@ -85,7 +99,8 @@ function placeIn(error: unknown): string {
   return match ? decodeURIComponent(match[1]!.slice('file://'.length)) : ''
 }
 
-function isChoreography(value: unknown): value is Choreography {
+/** Whether something is a choreography, whichever copy of the library has made it. */
+export function isChoreography(value: unknown): value is Choreography {
   if (typeof value !== 'object' || value === null) return false
   const { services, starts, ends, describe } = value as Partial<Choreography>
   return Array.isArray(services) && Array.isArray(starts) && typeof ends === 'object' && typeof describe === 'function'

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { isQuadrilleError } from 'quadrille'
 import { terminal, type Console } from './console.ts'
 import { checkCommand } from './commands/check.ts'
+import { simulateCommand } from './commands/simulate.ts'
 
 /** 0: nothing was found. 1: something was. 2: it could not be found out. */
 export type ExitCode = 0 | 1 | 2
@@ -39,7 +40,7 @@ function programOf(surroundings: Surroundings): Command {
     .description('Event choreography: what is declared, before and while it runs.')
     .showSuggestionAfterError()
     .allowExcessArguments(false)
-  for (const command of [checkCommand(surroundings)]) program.addCommand(command)
+  for (const command of [checkCommand(surroundings), simulateCommand(surroundings)]) program.addCommand(command)
   for (const each of [program, ...program.commands]) {
     each.exitOverride().configureOutput({ writeOut: console.out, writeErr: console.err })
   }

@@ -8,6 +8,8 @@ type Role = Invocation['role']
 export interface Doorman {
   /** A handler is about to run. May throw, in its place. */
   enter(at: { readonly reaction: Reaction; readonly role: Role; readonly context: DoorContext }): void
+  /** What a handler has returned, on its way to the runtime. */
+  leave(returned: unknown): unknown
   /** A call is to be made; resolves with its answer when the schedule says so. */
   call(
     at: { readonly reaction: Reaction; readonly role: Role; readonly context: DoorContext },
@@ -26,6 +28,8 @@ export interface DoorContext {
   }
   readonly attempt: number
   readonly idempotencyKey: string
+  /** For the call of an undo: what the call of the action has returned. */
+  readonly done?: unknown
 }
 
 type Run = (data: never, context: never) => never
@@ -41,7 +45,7 @@ function withDoors(reaction: Reaction, doorman: Doorman): Reaction {
   const door = (run: Run, role: Role): Run =>
     ((data: never, context: never) => {
       doorman.enter({ reaction, role, context })
-      return run(data, context)
+      return doorman.leave(run(data, context)) as never
     }) as Run
   const wire = (call: Run, role: Role): Run =>
     ((data: never, context: never) =>

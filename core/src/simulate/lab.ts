@@ -3,8 +3,7 @@ import { hash } from 'node:crypto'
 import { QuadrilleError } from '../base/index.ts'
 import { baselineOf, type Baseline } from './baseline.ts'
 import { defaultChooser } from './choosers.ts'
-import { finalState } from './fingerprint.ts'
-import { judgeEnd } from './oracles.ts'
+import { judgeEnd, masked } from './oracles.ts'
 import { faultKinds, type Chooser, type FaultKind, type Violation } from './schedule-types.ts'
 import { SimRun } from './sim-run.ts'
 import type { Stage } from './stage.ts'
@@ -26,6 +25,7 @@ export class Lab {
   /** Steps of all of them. */
   steps = 0
   #hash = ''
+  readonly #judged = new Map<string, readonly Violation[]>()
   readonly #baselines = new Map<string, Baseline | undefined>()
 
   constructor(stage: Stage) {
@@ -42,7 +42,7 @@ export class Lab {
   async trial(chooser: Chooser, inputs: readonly unknown[], meet?: (run: SimRun) => void): Promise<Trial> {
     const baselines: (Baseline | undefined)[] = []
     for (const input of inputs) baselines.push(await this.baseline(input))
-    return this.#trial(chooser, inputs, { meet, judge: (run) => judgeEnd(run, baselines) })
+    return this.#trial(chooser, inputs, { meet, judge: (run) => this.#judge(run, baselines) })
   }
 
   /** What a conversation with this input does by default; undefined when even that goes wrong. */
@@ -50,27 +50,39 @@ export class Lab {
     const name = JSON.stringify(input) ?? ''
     if (this.#baselines.has(name)) return this.#baselines.get(name)
     const { run, quiescent } = await this.#trial(defaultChooser, [input], {})
+    await run.materialise()
     const baseline = quiescent && run.violations.length === 0 ? baselineOf(run) : undefined
     this.#baselines.set(name, baseline)
     return baseline
   }
 
+  /** Two schedules that come to the same end in the same way are judged once. */
+  async #judge(run: SimRun, baselines: readonly (Baseline | undefined)[]): Promise<void> {
+    const isHoping = [...run.hoped()].join()
+    const inputs = run.book.talks.map(({ input, outcome }) => [input, outcome])
+    const how = [run.outcomes > 0, run.faults.every((fault) => masked.has(fault)), isHoping, JSON.stringify(inputs)]
+    const key = hash('md5', [run.seen, ...how].join('\n'), 'base64')
+    const known = this.#judged.get(key)
+    if (known) for (const { code, subject, message } of known) run.violate(code, subject, message)
+    else {
+      await judgeEnd(run, baselines)
+      this.#judged.set(key, run.violations)
+    }
+  }
+
   async #trial(
     chooser: Chooser,
     inputs: readonly unknown[],
-    how: { readonly meet?: ((run: SimRun) => void) | undefined; readonly judge?: (run: SimRun) => void },
+    how: { readonly meet?: ((run: SimRun) => void) | undefined; readonly judge?: (run: SimRun) => Promise<void> },
   ): Promise<Trial> {
     const run = new SimRun(this.stage, chooser, inputs)
     how.meet?.(run)
-    const { sandbox } = this.stage
-    sandbox.env = run.env
     const quiescent = await run.run()
-    run.env.invocation = undefined
-    if (quiescent) how.judge?.(run)
+    if (quiescent) await how.judge?.(run)
     this.schedules += 1
     this.steps += run.trace.length
     const told = run.trace.map(({ name, fault, outcome }) => `${name}|${fault ?? ''}|${outcome ?? ''}`)
-    this.#hash = hash('md5', `${this.#hash}\n${told.join('\n')}\n${finalState(run)}`)
+    this.#hash = hash('md5', `${this.#hash}\n${told.join('\n')}\n${run.seen}`)
     return { run, quiescent, violation: run.violations[0] }
   }
 }

@@ -16,7 +16,7 @@ export const oracleCodes = [
 const times = (count: number): string => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`)
 
 /** What must hold at any time. */
-export function judgeStep(run: SimRun): void {
+export async function judgeStep(run: SimRun): Promise<void> {
   for (const talk of run.book.talks) {
     if (talk.ends.length > 1) {
       const names = talk.ends.map(({ told }) => told.name).join(' and ')
@@ -24,7 +24,7 @@ export function judgeStep(run: SimRun): void {
     }
     judgeRepeats(run, talk)
   }
-  judgeInvariants(run, run.stage.options.always)
+  await judgeInvariants(run, run.stage.options.always)
 }
 
 function judgeRepeats(run: SimRun, talk: Talk): void {
@@ -52,7 +52,7 @@ function judgeRepeats(run: SimRun, talk: Talk): void {
 }
 
 /** What must hold when nothing more can happen. */
-export function judgeEnd(run: SimRun, baselines: readonly (Baseline | undefined)[]): void {
+export async function judgeEnd(run: SimRun, baselines: readonly (Baseline | undefined)[]): Promise<void> {
   run.book.talks.forEach((talk, index) => {
     const hasBegun = talk.begun || talk.start !== undefined
     if (!hasBegun) return
@@ -65,8 +65,9 @@ export function judgeEnd(run: SimRun, baselines: readonly (Baseline | undefined)
       })
     else judgeOutcome(run, talk, baselines[index])
   })
+  await run.materialise()
   judgeCounters(run, baselines)
-  judgeInvariants(run, run.stage.options.atEnd)
+  await judgeInvariants(run, run.stage.options.atEnd)
   for (const name of run.hoped()) violate(run, 'INVARIANT', { subject: name, message: `${name}: was never true` })
 }
 
@@ -85,7 +86,7 @@ function judgeOutcome(run: SimRun, talk: Talk, baseline: Baseline | undefined): 
 }
 
 /** Faults that nobody outside should notice. */
-const masked: ReadonlySet<string> = new Set([
+export const masked: ReadonlySet<string> = new Set([
   'duplicate',
   'crash before commit',
   'crash after commit',
@@ -176,8 +177,9 @@ function firstDifference(expected: string, now: string): string {
   return `${name} has ${shown(found[row])} where ${shown(wanted[row])} is expected`
 }
 
-function judgeInvariants(run: SimRun, invariants: Invariants<unknown, unknown> | undefined): void {
+async function judgeInvariants(run: SimRun, invariants: Invariants<unknown, unknown> | undefined): Promise<void> {
   if (!invariants) return
+  await run.materialise()
   const view = run.view
   for (const [name, invariant] of Object.entries(invariants)) {
     for (const problem of problemsOf(() => invariant(view)))
@@ -225,7 +227,7 @@ export function viewOf(run: SimRun): WorldView {
       const name = typeof service === 'string' ? service : service.name
       let db = dbs.get(name)
       if (!db) {
-        const { tables } = run.stage.part(name)
+        const { tables } = run.stage.machine(name).part
         db = {
           all: (sql, ...params) => tables.rows(sql, ...params),
           get: (sql, ...params) => tables.rows(sql, ...params)[0],
@@ -235,7 +237,7 @@ export function viewOf(run: SimRun): WorldView {
       return db
     },
     get outside() {
-      return run.outside
+      return run.stage.outside.fakes
     },
     hasDead: (reaction) => run.dead.some((letter) => reaction === undefined || letter.reaction === reaction),
   }

@@ -6,21 +6,16 @@ import type { SimRun } from './sim-run.ts'
 /** What changes when every event is delivered again to everyone whom it concerns. */
 export async function redeliver(lab: Lab, run: SimRun): Promise<Violation | undefined> {
   if (lab.stage.options.ignore?.includes('REDELIVERY')) return undefined
+  const { floorMs } = run
   for (const { event, name } of run.book.told.values()) {
-    for (const process of run.processes.values()) {
-      if (!process.part.types.has(event.type) || event.source === process.name) continue
-      const before = process.part.tables.text()
-      const effects = run.outsideLog.length
-      await process.receive(event)
-      await run.drain(process)
-      const changed =
-        process.part.tables.text() !== before || run.outsideLog.length !== effects || run.calls.pending.length > 0
-      if (changed)
-        return {
-          code: 'REDELIVERY',
-          subject: name,
-          message: `${name}, delivered to ${process.name} once more, has a second effect`,
-        }
+    for (const [service, machine] of lab.stage.machines) {
+      if (!machine.part.types.has(event.type) || event.source === service) continue
+      const state = run.states.get(service)!
+      const key = `receive|${event.id}||${floorMs}`
+      const { to } = await machine.step(state, { kind: 'receive', key, event, floorMs, fault: undefined })
+      if (to === state) continue
+      const message = `${name}, delivered to ${service} once more, has a second effect`
+      return { code: 'REDELIVERY', subject: name, message }
     }
   }
   return undefined

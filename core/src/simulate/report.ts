@@ -60,17 +60,39 @@ export interface SimulationReport {
   readonly durationMs: number
   /** The same for two searches of the same seed that did the same, to the last step. */
   readonly traceHash: string
+  /** All of it as plain data. */
+  readonly data: ReportData
   /** All of it for people. */
   text(): string
   /** @throws QuadrilleError `SIMULATION_FOUND` with the first finding. */
   mustHold(): void
 }
 
-type Data = Omit<SimulationReport, 'text' | 'mustHold' | 'ok'>
+/** A report as plain data. */
+export type ReportData = Omit<SimulationReport, 'text' | 'mustHold' | 'ok' | 'data'>
 
-export function reportOf(data: Data): SimulationReport {
+/** One report of several that have searched in different parts; the first decides what is complete. */
+export function mergeReports(parts: readonly ReportData[]): SimulationReport {
+  const sum = (of: (part: ReportData) => number) => parts.reduce((total, part) => total + of(part), 0)
+  return reportOf({
+    ...parts[0]!,
+    findings: parts.flatMap((part) => part.findings),
+    readings: parts.flatMap((part) => part.readings),
+    answered: parts.flatMap((part) => part.answered),
+    schedules: sum((part) => part.schedules),
+    steps: sum((part) => part.steps),
+    states: sum((part) => part.states),
+    randomSchedules: sum((part) => part.randomSchedules),
+    completeFaults: Math.max(...parts.map((part) => part.completeFaults)),
+    unseen: Math.min(...parts.map((part) => part.unseen)),
+    durationMs: Math.max(...parts.map((part) => part.durationMs)),
+  })
+}
+
+export function reportOf(data: ReportData): SimulationReport {
   return {
     ...data,
+    data,
     ok: data.findings.length === 0,
     text: () => reportText(data),
     mustHold() {
@@ -97,7 +119,7 @@ export function findingText(finding: Finding): string {
   ].join('\n')
 }
 
-function reportText(data: Data): string {
+function reportText(data: ReportData): string {
   const { choreography, findings, completeFaults, states, schedules, randomSchedules, unseen, readings, answered } =
     data
   const seconds = (data.durationMs / 1000).toFixed(1)

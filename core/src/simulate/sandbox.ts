@@ -47,6 +47,17 @@ export class Sandbox {
     this.#installModules(root)
   }
 
+  /** Runs something of our own, which means the real machine although a handler is running. */
+  aside<T>(run: () => T): T {
+    const { env } = this
+    this.env = undefined
+    try {
+      return run()
+    } finally {
+      this.env = env
+    }
+  }
+
   /** Everything as it was. */
   remove(): void {
     for (const undo of this.#undo.splice(0).reverse()) undo()

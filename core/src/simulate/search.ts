@@ -7,7 +7,6 @@ import { systemEnv } from '../base/index.ts'
 import { defaultChooser, OneOff, Pct, Pos, RandomWalk } from './choosers.ts'
 import { Recording } from './constraints.ts'
 import { exhaust } from './exhaustive.ts'
-import { finalState } from './fingerprint.ts'
 import { mustHaveBegun, type Lab, type Trial } from './lab.ts'
 import type { SearchOptions } from './options.ts'
 import { Randomness } from './randomness.ts'
@@ -146,9 +145,13 @@ export class Search {
   }
 
   async #exhaustive(): Promise<void> {
+    const { phases } = this.#settings
     for (let faults = 0; faults <= this.#settings.maxFaults; faults++) {
       for (const input of this.#inputs()) {
-        const result = await exhaust(this.#lab, input, { faults, goOn: () => this.#goOn(exhaustiveShare) })
+        const result = await exhaust(this.#lab, input, {
+          faults,
+          goOn: () => this.#goOn(phases.has('random') ? exhaustiveShare : 1),
+        })
         this.states = Math.max(this.states, 0) + result.states
         if (result.found) this.#hit = { ...result.found, phase: 'exhaustive', schedules: this.#lab.schedules }
         if (!result.complete) return
@@ -170,7 +173,7 @@ export class Search {
       const { run, quiescent } = await this.#try(this.#chooser(number, random), inputs, 'random')
       this.random += 1
       if (!quiescent) continue
-      const end = `${count} ${finalState(run)}`
+      const end = `${count} ${run.seen}`
       const seen = (ends.get(end) ?? 0) + 1
       ends.set(end, seen)
       once += seen === 1 ? 1 : seen === 2 ? -1 : 0

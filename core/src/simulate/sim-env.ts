@@ -48,6 +48,15 @@ class Draws {
   }
 }
 
+function uuidOf(next: () => number): string {
+  const a = next()
+  const b = next()
+  const third = (a & 0xfff).toString(16).padStart(3, '0')
+  const fourth = (0x8000 | ((a >>> 12) & 0x3fff)).toString(16)
+  const low = (b & 0xffff).toString(16).padStart(4, '0')
+  return `019b76da-a800-7${third}-${fourth}-${low}${next().toString(16).padStart(8, '0')}`
+}
+
 interface Timer {
   readonly atMs: number
   readonly run: () => void
@@ -93,14 +102,12 @@ export class SimEnv implements Env {
   readonly random = (): number => this.#next() / 2 ** 32
 
   /** In the form of a UUIDv7. */
-  readonly uuid = (): string => {
-    const a = this.#next()
-    const b = this.#next()
-    const tail = (this.#next() >>> 0).toString(16).padStart(8, '0')
-    const low = (b & 0xffff).toString(16).padStart(4, '0')
-    const third = (a & 0xfff).toString(16).padStart(3, '0')
-    const fourth = (0x8000 | ((a >>> 12) & 0x3fff)).toString(16)
-    return `019b76da-a800-7${third}-${fourth}-${low}${tail}`
+  readonly uuid = (): string => uuidOf(() => this.#next())
+
+  /** An id that follows from the text alone. */
+  idOf(text: string): string {
+    const draws = new Draws(text)
+    return uuidOf(() => draws.next())
   }
 
   /** Runs the earliest timer that was set by code that waits inside a step; false when there is none. */

@@ -1,7 +1,6 @@
 /** Everything that is made once and used by all schedules: the choreography with its doors, the tables, the options. */
 import { QuadrilleError, systemEnv } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
-import { emittedList, newEvents } from '../runtime/emit.ts'
 import { decodeData, matches, type AnyPattern, type NewEvent } from '../contracts/index.ts'
 import type { AnyService, Choreography } from '../service/index.ts'
 import { autoOutside, AutoAnswers } from './auto-fake.ts'
@@ -9,11 +8,13 @@ import { counters } from './baseline.ts'
 import { endsOf, type Ends, type Talk } from './book.ts'
 import { Inputs } from './inputs.ts'
 import { instrumented, type Doorman } from './instrument.ts'
-import type { SimApp, SimulationOptions, Subject } from './options.ts'
-import { standIn, type Sim } from './outside.ts'
+import type { SimulationOptions, Subject } from './options.ts'
+import { standIn, type Sim, type SimHost } from './outside.ts'
+import { OutsideMachine, type OutsideRoom } from './outside-machine.ts'
+import { Machine, type CallWanted, type MachineRoom } from './machine.ts'
+import { Beginnings, type Begun } from './begin.ts'
 import { Sandbox } from './sandbox.ts'
 import type { FaultKind } from './schedule-types.ts'
-import type { PendingCall } from './sim-calls.ts'
 import { SimEnv } from './sim-env.ts'
 import { partSettings, type Part } from './sim-process.ts'
 import type { SimRun } from './sim-run.ts'
@@ -21,7 +22,7 @@ import { SimTables } from './sim-tables.ts'
 import type { WireOrder } from './wires.ts'
 
 /** See the top of this file. */
-export class Stage {
+export class Stage implements MachineRoom, OutsideRoom {
   readonly choreography: Choreography
   readonly options: SimulationOptions
   readonly parts: readonly Part[]
@@ -41,6 +42,10 @@ export class Stage {
   readonly #joins: ReadonlyMap<string, readonly string[]>
   #run: SimRun | undefined
   readonly #hasFakes: boolean
+  readonly machines: ReadonlyMap<string, Machine>
+  readonly outside: OutsideMachine
+  readonly #beginnings: Beginnings
+  #remembers: boolean
   #watching = false
   #stuck: (() => void) | undefined
 
@@ -55,6 +60,10 @@ export class Stage {
     this.emitters = emittersOf(services)
     const env = new SimEnv(1)
     this.parts = services.map((service) => this.#partOf(service, env))
+    this.machines = new Map(this.parts.map((part) => [part.service.name, new Machine(part, this)]))
+    this.outside = new OutsideMachine(this)
+    this.#beginnings = new Beginnings(this)
+    this.#remembers = options.wrapLedger === undefined
     this.refusing = refusingOf(this.choreography)
     this.#joins = joinsOf(services)
     this.inputs = new Inputs(this.options, this)
@@ -92,10 +101,9 @@ export class Stage {
 
   readonly wrapLedger = (ledger: Ledger): Ledger => this.options.wrapLedger?.(ledger) ?? ledger
 
-  /** From here on this schedule is what the doors lead to. */
-  enter(run: SimRun): void {
-    this.#run = run
-    for (const { tables } of this.parts) tables.reset()
+  /** False when everything must really be done every time: what a ledger under test does may follow from more than its state. */
+  get remembers(): boolean {
+    return this.#remembers
   }
 
   /** True when there is something between a call and the real world where things can get lost. */
@@ -103,15 +111,43 @@ export class Stage {
     return this.#hasFakes
   }
 
+  /** A schedule begins. */
+  async enter(run: SimRun): Promise<void> {
+    this.#run = run
+    for (const [name, machine] of this.machines) run.states.set(name, await machine.root())
+    if (!this.#remembers) await run.materialise()
+  }
+
   makeOutside(sim: Sim): unknown {
     return this.options.outside ? this.options.outside(sim) : autoOutside(sim, this.auto)
   }
 
-  part(name: string): Part {
-    const found = this.parts.find((part) => part.service.name === name)
-    if (!found)
-      throw new QuadrilleError('SERVICE_UNKNOWN', { service: name, known: this.parts.map((part) => part.service.name) })
-    return found
+  /** The answer of the outside to a call. */
+  async answer(call: CallWanted, floorMs: number): Promise<unknown> {
+    const { env } = this.outside
+    this.sandbox.env = env
+    return this.auto.answer(call.invocation, () => this.guard(env, Promise.resolve(call.make(floorMs))))
+  }
+
+  /** A handler goes to the outside past any call: then what it does follows from more than its service's state. */
+  reachedByHandler(): SimHost {
+    this.#remembers = false
+    return this.#run!
+  }
+
+  running(machine: Machine | undefined, env: SimEnv): void {
+    this.sandbox.env = machine ? env : undefined
+  }
+
+  begin(run: SimRun, talk: Talk, fault: FaultKind | undefined): Promise<Begun> {
+    return this.#beginnings.begin(run, talk, fault)
+  }
+
+  /** @throws QuadrilleError `SERVICE_UNKNOWN`. */
+  machine(name: string): Machine {
+    const found = this.machines.get(name)
+    if (found) return found
+    throw new QuadrilleError('SERVICE_UNKNOWN', { service: name, known: [...this.machines.keys()] })
   }
 
   isStart(type: string): boolean {
@@ -146,62 +182,20 @@ export class Stage {
     return found
   }
 
-  /** Begins a conversation. */
-  async begin(run: SimRun, talk: Talk): Promise<void> {
-    const app: SimApp = {
-      transact: (service, work) =>
-        this.#transact(run, typeof service === 'string' ? service : service.name, work as never),
-      publish: async (events) => run.publish(events, 'publish()'),
-    }
-    if (this.options.begin) await this.options.begin(app, talk.input)
-    else {
-      const { contract } = this.choreography.starts[0]!
-      const made = (contract as unknown as (data: unknown) => never)(talk.input)
-      run.publish(made, 'publish()')
-    }
-  }
-
-  async #transact(run: SimRun, name: string, work: Parameters<SimApp['transact']>[1]): Promise<void> {
-    const { service, settings } = this.part(name)
-    const process = run.processes.get(name)!
-    const { env } = run
-    const invocation = env.invocation
-    await process.ledger.transact(async (tx) => {
-      const context = {
-        get db(): never {
-          return service.db?.open(tx.handle) as never
-        },
-        now: () => new Date(env.now()),
-        random: () => env.random(),
-        uuid: () => env.uuid(),
-      }
-      const returned = await work(context)
-      const where = `transact() of ${name}`
-      const emitter = { where, source: name, reaction: null, cause: null, declared: null }
-      env.invocation = invocation
-      await tx.append(newEvents(emittedList(returned, where), emitter, { ...settings, env }))
-    })
-  }
-
-  /** The answer of the outside to a call. */
-  async answer(run: SimRun, call: PendingCall): Promise<unknown> {
-    return this.auto.answer(call.invocation, () => this.guard(run, Promise.resolve(call.make())))
-  }
-
   /**
    * Waits for what handlers do. When nothing is left to run and it is still not done, it waits for something that no
    * simulation controls.
    *
    * @throws QuadrilleError `SIMULATION_ESCAPED`.
    */
-  async guard<T>(run: SimRun, promise: Promise<T>): Promise<T> {
+  async guard<T>(env: SimEnv, promise: Promise<T>): Promise<T> {
     let settled = false
     const done = promise.finally(() => (settled = true))
     const stuck = new Promise<never>((_, reject) => {
       this.#stuck = () => {
         if (settled) return
-        if (run.env.fireSoon(120_000)) return this.#watch()
-        const by = run.env.invocation
+        if (env.fireSoon(120_000)) return this.#watch()
+        const by = env.invocation
         const handler = by?.service ? `${by.service}/${by.reaction}` : 'whatever begins a conversation'
         reject(new QuadrilleError('SIMULATION_ESCAPED', { handler }))
       }
@@ -213,26 +207,28 @@ export class Stage {
   /** Lets everything else in the process have its turn. */
   async pause(): Promise<void> {
     this.#stuck = undefined
-    await systemEnv.breathe()
+    await this.sandbox.aside(() => systemEnv.breathe())
   }
 
   /** Everything that a simulation controls runs before the next turn of the event loop. */
   #watch(): void {
     if (this.#watching) return
     this.#watching = true
-    void systemEnv.breathe().then(() => {
-      this.#watching = false
-      const stuck = this.#stuck
-      stuck?.()
-    })
+    void this.sandbox
+      .aside(() => systemEnv.breathe())
+      .then(() => {
+        this.#watching = false
+        const stuck = this.#stuck
+        stuck?.()
+      })
   }
 
   #choreographyOf(subject: Subject): Choreography {
     if (typeof subject !== 'function') return subject
     const made = subject(
       standIn(
-        () => this.#run?.outside,
-        (call) => (this.#run ? this.#run.calls.reach(call) : call()),
+        () => this.outside?.fakes,
+        (call) => this.outside.reach(call),
       ),
     )
     if (typeof made?.describe !== 'function' || !Array.isArray(made.services))
@@ -243,19 +239,21 @@ export class Stage {
   #partOf(service: AnyService, env: SimEnv): Part {
     const doorman: Doorman = {
       enter: (at) => {
-        this.#run!.enter(at)
+        this.machines.get(service.name)!.enter(at)
         this.auto.unwrap(at.context)
       },
-      call: (at, make) => this.#run!.call(at, make),
+      leave: (returned) => this.machines.get(service.name)!.leave(returned),
+      call: (at, make) => this.machines.get(service.name)!.call(at, make),
     }
     const tables = new SimTables()
     const routes = routesOf(service)
     const policy = this.options.policy ?? {}
     const allowed = new Set(this.options.faults)
     const isAllowed = (fault: FaultKind) => this.options.faults === undefined || allowed.has(fault)
-    // Behind an end there is nothing that a dead letter could keep from ending.
+    // A dead letter is left to people, unless an end is promised by some time; behind an end it keeps nothing from ending.
+    const isPromised = this.choreography.withinMs !== null
     const faultsAt = (type: string, handles: boolean) =>
-      deliverFaults(handles && !this.ends.has(type)).filter(isAllowed)
+      deliverFaults(handles && isPromised && !this.ends.has(type)).filter(isAllowed)
     const faults = new Map([...routes].map(([type, handles]) => [type, faultsAt(type, handles)]))
     return {
       service: instrumented(service, doorman),

@@ -25,6 +25,7 @@ export interface Sending {
   readonly told: Told
   readonly to: string
   readonly order: number
+  readonly chain: number
   readonly faults: readonly FaultKind[]
 }
 
@@ -41,9 +42,9 @@ export class Wires {
     return this.#pending
   }
 
-  send({ event, told, to, order, faults }: Sending): void {
+  send({ event, told, to, order, chain, faults }: Sending): void {
     const step: Step = {
-      kind: 'deliver', name: `${told.name}→${to}`, service: to, order, chain: order, faults, early: false,
+      kind: 'deliver', name: `${told.name}→${to}`, service: to, order, chain, faults, early: false,
     } // prettier-ignore
     this.#pending.push({ event, told, to, step, lane: this.#laneOf(event, to) })
   }

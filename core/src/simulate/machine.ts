@@ -1,0 +1,345 @@
+/**
+ * One service as a machine: from a state, with an input, to the next state, always the same. Everything is really done once,
+ * by the real runtime and the user's handlers; after that it is known. A schedule mostly goes through what is known: that is
+ * why so many of them can be tried.
+ *
+ *     known state --known input--> known state                        nothing runs
+ *     known state --new input--> go there (do again what led there), run it, and know it from now on
+ */
+import { isQuadrilleError, NonRetryable } from '../base/index.ts'
+import { isEmitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
+import type { Doorman } from './instrument.ts'
+import type { FaultKind } from './schedule-types.ts'
+import { SimEnv, startMs, type Invocation } from './sim-env.ts'
+import { SimProcess, type Part } from './sim-process.ts'
+import { stateText } from './state-text.ts'
+
+/** What happens to a service. `key` tells inputs apart. */
+export interface Input {
+  readonly key: string
+  readonly kind: 'receive' | 'answer' | 'tick' | 'work'
+  readonly floorMs: number
+  readonly fault: FaultKind | undefined
+  /** For `receive`. */
+  readonly event?: NewEvent
+  /** For `answer`: which call, and what came of it. */
+  readonly call?: string
+  readonly how?: 'answer' | 'error' | 'timeout'
+  readonly value?: unknown
+  /** For `work`: a transaction from outside. */
+  readonly work?: (process: SimProcess, env: SimEnv) => Promise<void>
+  readonly name?: string
+}
+
+/** A call that a service waits for. */
+export interface CallWanted {
+  /** Unique: names reaction, event and try. */
+  readonly key: string
+  readonly invocation: Invocation
+  /** Runs the user's code, as of now and at this time. */
+  readonly make: (floorMs: number) => unknown
+}
+
+/** A dead letter. */
+export interface Dead {
+  readonly service: string
+  readonly reaction: string
+  readonly role: string
+  readonly correlationId: string
+}
+
+/** A state of a service. */
+export interface State {
+  /** A short name: states of a service with the same one are the same. */
+  readonly name: string
+  readonly before: { readonly state: State; readonly input: Input } | undefined
+  readonly next: Map<string, Transition>
+  readonly calls: readonly CallWanted[]
+  /** When it next has something to do by itself. */
+  readonly nextAt: number
+}
+
+/** What an input has led to. */
+export interface Transition {
+  readonly to: State
+  readonly emitted: readonly NewEvent[]
+  readonly dead: readonly Dead[]
+  /** A `work` has died after its commit. */
+  readonly crashed: boolean
+  /** It went on and on. */
+  readonly restless: boolean
+}
+
+/** What a machine needs of its surroundings. */
+export interface MachineRoom {
+  /** False when everything must really be done every time. */
+  readonly remembers: boolean
+  readonly wrapLedger: ConstructorParameters<typeof SimProcess>[2]['wrap']
+  guard<T>(env: SimEnv, promise: Promise<T>): Promise<T>
+  /** This machine is what runs now; undefined when it has finished. */
+  running(machine: Machine | undefined, env: SimEnv): void
+}
+
+interface Flight extends CallWanted {
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: unknown) => void
+  readonly timeOut: () => void
+}
+
+/** Emitted events with ids of their own; everything else as it is. */
+export function withIds(returned: unknown, name: string, env: SimEnv): unknown {
+  if (Array.isArray(returned)) return returned.map((each, index) => withIds(each, `${name}[${index}]`, env))
+  if (!isEmitted(returned) || returned.id !== undefined) return returned
+  return { ...returned, id: env.idOf(`${name} ${returned.type} ${JSON.stringify(returned.payload)}`) }
+}
+
+/** Thrown inside a process that dies at this moment. */
+class Crash {}
+const crash = new Crash()
+
+const turnsMax = 300
+/** An answer needs a few turns of the queue of promises to get through the runtime. */
+const hopsMax = 60
+
+/** See the top of this file. */
+export class Machine implements Doorman {
+  readonly part: Part
+  readonly #room: MachineRoom
+  readonly #states = new Map<string, State>()
+  #root: State | undefined
+  /** Where the process and the tables stand; undefined when that is unknown. */
+  #at: State | undefined
+  #env = new SimEnv(1)
+  #process!: SimProcess
+  #flights = new Map<string, Flight>()
+  #runs = new Map<string, number>()
+  // Of the input that is being done:
+  #fault: FaultKind | undefined
+  #emitted: NewEvent[] = []
+  #dead: Dead[] = []
+  #restless = false
+
+  constructor(part: Part, room: MachineRoom) {
+    this.part = part
+    this.#room = room
+  }
+
+  /** The state before anything has happened. */
+  async root(): Promise<State> {
+    if (!this.#root) {
+      await this.#restart()
+      this.#root = this.#intern(undefined)
+      this.#at = this.#root
+    }
+    return this.#root
+  }
+
+  /** How many states are known. */
+  get size(): number {
+    return this.#states.size
+  }
+
+  /** Does the input. @param always - Also when it is known what it leads to: something else follows from doing it. */
+  async step(state: State, input: Input, always = false): Promise<Transition> {
+    const known = this.#room.remembers && !always ? state.next.get(input.key) : undefined
+    if (known) return known
+    await this.moveTo(state)
+    this.#at = undefined
+    const crashed = await this.#do(input)
+    const to = this.#intern({ state, input })
+    this.#at = to
+    const transition = { to, emitted: this.#emitted, dead: this.#dead, crashed, restless: this.#restless }
+    state.next.set(input.key, transition)
+    return transition
+  }
+
+  /** Brings the tables into this state. */
+  async moveTo(state: State): Promise<void> {
+    if (this.#at === state) return
+    const path: Input[] = []
+    let from: State = state
+    while (from.before && from !== this.#at) {
+      path.push(from.before.input)
+      from = from.before.state
+    }
+    if (from !== this.#at) await this.#restart()
+    this.#at = undefined
+    for (const input of path.reverse()) await this.#do(input)
+    this.#at = state
+  }
+
+  async #restart(): Promise<void> {
+    this.part.tables.reset()
+    this.#env = new SimEnv(1)
+    this.#flights = new Map()
+    this.#runs = new Map()
+    const dead = (facts: { service: string; reaction: string; role: string; event: EventRecord }) => {
+      const { service, reaction, role, event } = facts
+      this.#dead.push({ service, reaction, role, correlationId: event.correlationId })
+    }
+    const process = new SimProcess(this.part, this.#env, { hooks: { dead }, wrap: this.#room.wrapLedger })
+    process.store.watch = { committing: () => this.#committing(), committed: (events) => this.#committed(events) }
+    this.#process = process
+    this.#env.floorMs = startMs
+    await process.boot()
+    await this.#drain()
+  }
+
+  /** The state in which the process is now. */
+  #intern(before: State['before']): State {
+    const calls = [...this.#flights.values()]
+    const { nextAt } = this.#process
+    const hash = stateText(this.#process, [...calls.map(({ key }) => key).sort(), String(nextAt)])
+    const known = this.#states.get(hash)
+    if (known) return known
+    const wanted = calls.map(({ key, invocation, make }) => ({ key, invocation, make }))
+    const name = this.#states.size.toString(36)
+    const state: State = { name, before, next: new Map(), calls: wanted, nextAt }
+    this.#states.set(hash, state)
+    return state
+  }
+
+  async #do(input: Input): Promise<boolean> {
+    const env = this.#env
+    this.#emitted = []
+    this.#dead = []
+    this.#restless = false
+    this.#fault = input.fault
+    env.floorMs = input.floorMs
+    env.invocation = undefined
+    this.#room.running(this, env)
+    let crashed = false
+    try {
+      if (input.kind === 'work') crashed = await this.#work(input)
+      if (input.kind === 'receive') await this.#receive(input)
+      if (input.kind === 'answer') await this.#answer(input)
+      await this.#drain()
+    } finally {
+      env.invocation = undefined
+      this.#fault = undefined
+      this.#room.running(undefined, env)
+    }
+    return crashed
+  }
+
+  async #work({ work, name }: Input): Promise<boolean> {
+    const none = { service: '', reaction: '', eventId: '', eventType: '', key: '', correlationId: '' }
+    this.#env.invocation = { ...none, name: name!, role: 'begin', timeMs: this.#env.floorMs }
+    try {
+      await this.#room.guard(this.#env, work!(this.#process, this.#env))
+      return false
+    } catch (error) {
+      if (error !== crash) throw error
+      await this.#die()
+      return true
+    }
+  }
+
+  async #receive({ event, fault }: Input): Promise<void> {
+    await this.#process.receive(event!)
+    if (fault === 'crash after arrival') await this.#die()
+  }
+
+  async #answer({ call, how, value }: Input): Promise<void> {
+    const flight = this.#flights.get(call!)
+    if (!flight) return
+    this.#flights.delete(call!)
+    if (how === 'timeout') flight.timeOut()
+    else if (how === 'error') flight.reject(value)
+    else flight.resolve(value)
+    for (let hops = 0; hops < hopsMax && !this.#process.hasAnswers; hops++) await Promise.resolve()
+  }
+
+  /** The process works until it has nothing to do now. */
+  async #drain(): Promise<void> {
+    const process = this.#process
+    for (let turns = 0; process.isBusy; turns++) {
+      if (turns === turnsMax) {
+        this.#restless = true
+        return
+      }
+      try {
+        await this.#room.guard(this.#env, process.turn())
+      } catch (error) {
+        const isOver = isQuadrilleError(error, 'LEASE_LOST') || isQuadrilleError(error, 'LEDGER_CONFLICT')
+        if (error !== crash && !isOver) throw error
+        await this.#die()
+      }
+    }
+    process.look()
+  }
+
+  /** The process dies and another one takes over: what it had not committed is gone, and so are the calls under way. */
+  async #die(): Promise<void> {
+    this.#flights.clear()
+    this.#env.invocation = undefined
+    await this.#process.boot()
+  }
+
+  #committing(): void {
+    if (this.#fault !== 'crash before commit' || !this.#env.invocation) return
+    this.#fault = undefined
+    throw crash
+  }
+
+  #committed(events: readonly EventRecord[]): void {
+    for (const event of events) {
+      this.#process.arrived(event.position, event.type)
+      if (event.source === this.part.service.name) this.#emitted.push(event)
+    }
+    if (this.#fault !== 'crash after commit' || !this.#env.invocation) return
+    this.#fault = undefined
+    throw crash
+  }
+
+  // What stands at the doors.
+
+  enter({ reaction, role, context }: Parameters<Doorman['enter']>[0]): void {
+    const { event } = context
+    const ran = `${reaction.service}/${reaction.name}/${role}:${event.id}`
+    const count = (this.#runs.get(ran) ?? 0) + 1
+    this.#runs.set(ran, count)
+    this.#env.invocation = {
+      name: `${ran}#${count}`, role, service: reaction.service, reaction: reaction.name,
+      eventId: event.id, eventType: event.type, key: event.key, correlationId: event.correlationId,
+      timeMs: event.time.getTime() + 1,
+    } // prettier-ignore
+    if (this.#fault !== 'poison' || (role !== 'run' && role !== 'call')) return
+    this.#fault = undefined
+    throw new NonRetryable('the simulation has made this event one that can not be handled')
+  }
+
+  /** Events get ids that follow from who emits them and what they say: the same event has the same id in every schedule. */
+  leave(returned: unknown): unknown {
+    const env = this.#env
+    const { name } = env.invocation!
+    const later = (returned as { readonly then?: unknown } | null | undefined)?.then
+    if (typeof later !== 'function') return withIds(returned, name, env)
+    return Promise.resolve(returned).then((value) => {
+      return withIds(value, name, env)
+    })
+  }
+
+  call(...[at, make]: Parameters<Doorman['call']>): Promise<unknown> {
+    const env = this.#env
+    const timer = env.lastTimer
+    try {
+      this.enter(at)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    const invocation = env.invocation!
+    env.invocation = undefined
+    const { done } = at.context
+    const key = done === undefined ? invocation.name : `${invocation.name} ${JSON.stringify(done)}`
+    const atTime = (floorMs: number): unknown => {
+      env.floorMs = Math.max(env.floorMs, floorMs)
+      env.invocation = invocation
+      return make()
+    }
+    return new Promise((resolve, reject) => {
+      const flight = { key, invocation, make: atTime, resolve, reject, timeOut: () => env.fire(timer) }
+      this.#flights.set(key, flight)
+    })
+  }
+}

@@ -3,89 +3,14 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { headers } from '@nats-io/transport-node'
 import { realBroker, type Broker } from '@quadrille/brokers'
-import { fromBinaryEvent, silentLogger, sleep, systemEnv } from 'quadrille'
-import type { EventRecord, IncomingMessage, Receiver, Subscription, Wire, WireNotice } from 'quadrille'
+import { numbered, sendSurely, Taken, until } from '@quadrille/brokers/wire-load'
+import { silentLogger, sleep, systemEnv } from 'quadrille'
+import type { IncomingMessage, Receiver, Subscription, Wire, WireNotice } from 'quadrille'
 import { nats } from '../src/index.ts'
 import { subjectOf } from '../src/nats-message.ts'
 import { natsPlace } from './nats-harness.ts'
 
 const server = realBroker('nats')
-const patienceMs = 20_000
-
-const plain = {
-  type: 'a',
-  version: 1,
-  source: 'test',
-  causationId: null,
-  reaction: null,
-  hops: 0,
-  time: 0,
-  traceparent: null,
-  tracestate: null,
-  extensions: null,
-}
-
-function event(n: number, fields: Partial<EventRecord> = {}): EventRecord {
-  const id = systemEnv.uuid()
-  const data = JSON.stringify({ n })
-  return { ...plain, id, key: `key-${n % 5}`, correlationId: id, position: n, data, ...fields }
-}
-
-const events = (count: number, from = 0, fields: Partial<EventRecord> = {}) =>
-  Array.from({ length: count }, (_, n) => event(from + n, fields))
-
-async function until(fact: () => boolean, what: string): Promise<void> {
-  const began = systemEnv.elapsed()
-  while (!fact()) {
-    assert.ok(systemEnv.elapsed() - began < patienceMs, `not within ${patienceMs} ms: ${what}`)
-    await sleep(systemEnv, 10)
-  }
-}
-
-/** Sends as the relay does: again and again, in the order of each key, until every event is taken. */
-async function sendSurely(wire: Wire, batch: readonly EventRecord[]): Promise<void> {
-  let left = batch
-  const began = systemEnv.elapsed()
-  while (left.length > 0) {
-    assert.ok(systemEnv.elapsed() - began < patienceMs, 'everything is taken in the end')
-    try {
-      const results = await wire.send(left.map((one) => ({ event: one, dedupeId: one.id })))
-      left = left.filter((_, index) => results[index] !== null)
-    } catch {
-      // Unreachable: all are sent again.
-    }
-    if (left.length > 0) await sleep(systemEnv, 50)
-  }
-}
-
-class Taken {
-  readonly all: number[] = []
-  readonly keys = new Map<string, number[]>()
-  readonly deliver = async (messages: readonly IncomingMessage[]): Promise<void> => {
-    for (const { attributes, body } of messages) {
-      const { key, data } = fromBinaryEvent(attributes!, body)
-      const { n } = JSON.parse(data) as { n: number }
-      this.all.push(n)
-      const seen = this.keys.get(key) ?? []
-      if (!seen.includes(n)) this.keys.set(key, [...seen, n])
-    }
-  }
-
-  get distinct(): number {
-    return new Set(this.all).size
-  }
-
-  /** Each key in ascending order, first arrivals only. */
-  assertInOrder(): void {
-    for (const [key, numbers] of this.keys)
-      assert.deepEqual(
-        numbers,
-        numbers.toSorted((a, b) => a - b),
-        key,
-      )
-  }
-}
-
 describe('on a real server', { skip: server.skip }, () => {
   let broker: Broker
   before(async () => (broker = await server.start()))
@@ -121,7 +46,7 @@ describe('on a real server', { skip: server.skip }, () => {
     await w.receive(reader, taken)
     const total = 3_000
     const sending = (async () => {
-      for (let n = 0; n < total; n += 100) await sendSurely(sender, events(100, n))
+      for (let n = 0; n < total; n += 100) await sendSurely(sender, numbered(100, n))
     })()
     for (let kills = 0; kills < 3; kills++) {
       await until(() => taken.distinct > (kills + 1) * 300, 'events flow')
@@ -147,11 +72,11 @@ describe('on a real server', { skip: server.skip }, () => {
       return dead.deliver(messages)
     }
     await w.receive(dying, Object.assign(new Taken(), { deliver }))
-    for (let n = 0; n < 400; n += 50) await sendSurely(sender, events(50, n))
+    for (let n = 0; n < 400; n += 50) await sendSurely(sender, numbered(50, n))
     await until(() => deliveries > 2, 'it holds some')
     await w.place.proxyOf(dying).close()
     // These are handed out at once; those that the dead one held, when its leases end.
-    for (let n = 400; n < 600; n += 50) await sendSurely(sender, events(50, n))
+    for (let n = 400; n < 600; n += 50) await sendSurely(sender, numbered(50, n))
     await w.receive(next, dead)
     await until(() => dead.distinct === 600, 'all arrive')
     dead.assertInOrder()
@@ -168,7 +93,7 @@ describe('on a real server', { skip: server.skip }, () => {
       return taken.deliver(messages)
     }
     await w.receive(first, Object.assign(new Taken(), { deliver }))
-    await sendSurely(first, events(300))
+    await sendSurely(first, numbered(300))
     await w.receive(second, taken)
     await until(() => taken.distinct === 300, 'all arrive')
     assert.equal(taken.all.length, 300, 'none came twice')
@@ -179,13 +104,13 @@ describe('on a real server', { skip: server.skip }, () => {
     const wire = await w.open()
     const taken = new Taken()
     await w.receive(wire, taken)
-    await sendSurely(wire, events(10))
+    await sendSurely(wire, numbered(10))
     await until(() => taken.distinct === 10, 'before')
     await w.place.admin(({ manager }) => manager.streams.delete(w.place.stream))
     const told = () => w.notices.some(({ kind, service }) => kind === 'lost' && service === 'shop.orders')
     await until(told, 'the receiver tells')
     await until(() => w.notices.some(({ kind, service }) => kind === 'restored' && service !== null), 'it is back')
-    await sendSurely(wire, events(10, 10))
+    await sendSurely(wire, numbered(10, 10))
     await until(() => taken.distinct === 20, 'events flow again')
   })
 
@@ -194,10 +119,10 @@ describe('on a real server', { skip: server.skip }, () => {
     const wire = await w.open()
     const taken = new Taken()
     const receiver = await w.receive(wire, taken, { from: 'now' })
-    await sendSurely(wire, events(10))
+    await sendSurely(wire, numbered(10))
     await until(() => taken.distinct === 10, 'before')
     await receiver.stop()
-    await sendSurely(wire, events(10, 10))
+    await sendSurely(wire, numbered(10, 10))
     await w.place.admin(({ manager }) => manager.consumers.delete(w.place.stream, 'shop~orders'))
     await w.receive(wire, taken, { from: 'now' })
     await until(() => taken.distinct === 20, 'what was sent meanwhile arrives')
@@ -213,7 +138,7 @@ describe('on a real server', { skip: server.skip }, () => {
     await assert.rejects(w.receive(again, new Taken()), { code: 'WIRE_POSITION_LOST' })
     const taken = new Taken()
     await w.receive(again, taken, { lost: 'accept' })
-    await sendSurely(again, events(3))
+    await sendSurely(again, numbered(3))
     await until(() => taken.distinct === 3, 'once accepted it goes on')
   })
 
@@ -223,7 +148,7 @@ describe('on a real server', { skip: server.skip }, () => {
     const taken = new Taken()
     const types = ['a', 'b'].map((type) => ({ type, patterns: null }))
     const receiver = await w.receive(wire, taken, { types })
-    const all = events(300).map((one, n) => ({ ...one, key: 'k', type: ['a', 'b', 'c'][n % 3]! }))
+    const all = numbered(300).map((one, n) => ({ ...one, key: 'k', type: ['a', 'b', 'c'][n % 3]! }))
     await sendSurely(wire, all)
     await until(() => taken.distinct === 200, 'the wanted ones arrive')
     taken.assertInOrder()
@@ -243,12 +168,12 @@ describe('on a real server', { skip: server.skip }, () => {
     const wire = await w.open()
     const taken = new Taken()
     const receiver = await w.receive(wire, taken)
-    await sendSurely(wire, events(5))
+    await sendSurely(wire, numbered(5))
     await until(() => taken.distinct === 5, 'before')
     await receiver.stop()
     const types = ['a', 'b'].map((type) => ({ type, patterns: null }))
     await w.receive(wire, taken, { types })
-    await sendSurely(wire, events(5, 5, { type: 'b' }))
+    await sendSurely(wire, numbered(5, 5, { type: 'b' }))
     await until(() => taken.distinct === 10, 'the new type arrives')
     assert.equal(taken.all.length, 10)
   })
@@ -257,7 +182,9 @@ describe('on a real server', { skip: server.skip }, () => {
     const w = await world(test, { bytesMax: 200_000 })
     const wire = await w.open()
     const data = JSON.stringify({ n: 0, text: 'x'.repeat(50_000) })
-    const results = await wire.send(events(10, 0, { data, key: 'k' }).map((one) => ({ event: one, dedupeId: one.id })))
+    const results = await wire.send(
+      numbered(10, 0, { data, key: 'k' }).map((one) => ({ event: one, dedupeId: one.id })),
+    )
     const first = results.findIndex((result) => result !== null)
     assert.ok(first > 0, 'some fit')
     assert.deepEqual(

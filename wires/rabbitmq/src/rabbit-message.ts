@@ -1,0 +1,60 @@
+/** CloudEvents over AMQP 0-9-1, for which there is no official binding: headers as in AMQP 1.0, or `ce-`. */
+import type { Message, Options } from 'amqplib'
+import { toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
+
+const prefixes = ['cloudEvents_', 'cloudEvents:', 'ce-']
+
+/** Headers travel in one frame; what is larger would end the connection. */
+const headerBytesMax = 100_000
+
+/** An event as RabbitMQ carries it. */
+export interface RabbitMessage {
+  readonly body: Buffer
+  readonly options: Options.Publish
+  readonly bytes: number
+  /** Why it can not be sent at all; null when it can. */
+  readonly problem: string | null
+}
+
+/** Writes an event in binary mode. */
+export function toRabbitMessage({ event, dedupeId }: OutgoingMessage, headerPrefix: string): RabbitMessage {
+  const { attributes, data } = toBinaryEvent(event)
+  const { datacontenttype, ...others } = attributes
+  const headers: Record<string, string> = {}
+  let headerBytes = 0
+  for (const [name, value] of Object.entries(others)) {
+    headers[headerPrefix + name] = value
+    headerBytes += headerPrefix.length + name.length + Buffer.byteLength(value)
+  }
+  const body = Buffer.from(data)
+  return {
+    body,
+    options: { headers, contentType: datacontenttype, persistent: true, mandatory: true, messageId: dedupeId },
+    bytes: body.length + headerBytes,
+    problem: headerBytes > headerBytesMax ? `its attributes have ${headerBytes} bytes, of ${headerBytesMax}` : null,
+  }
+}
+
+/** Reads a message in either mode, with any of the usual prefixes. */
+export function fromRabbitMessage({ content, properties, fields }: Message): IncomingMessage {
+  const contentType: unknown = properties.contentType
+  const message = { body: content, channel: fields.routingKey }
+  if (typeof contentType === 'string' && contentType.toLowerCase().startsWith('application/cloudevents'))
+    return { ...message, attributes: null }
+  const attributes: Record<string, string> = {}
+  for (const [header, value] of Object.entries((properties.headers ?? {}) as Record<string, unknown>)) {
+    const prefix = prefixes.find((candidate) => header.startsWith(candidate))
+    if (prefix !== undefined) attributes[header.slice(prefix.length).toLowerCase()] = textOf(value)
+  }
+  if (!('specversion' in attributes)) return { ...message, attributes: null }
+  if (typeof contentType === 'string') attributes['datacontenttype'] ??= contentType
+  return { ...message, attributes }
+}
+
+/** Others may write numbers, and timestamps in seconds, where we write texts. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (typeof value === 'object' && value !== null && '!' in value && value['!'] === 'timestamp' && 'value' in value)
+    return new Date(Number(value.value) * 1_000).toISOString()
+  return JSON.stringify(value)
+}

@@ -1,0 +1,149 @@
+/** One subscription: a quorum queue with a single active consumer, read over a connection of its own. */
+import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
+import { DeliveryLine, QuadrilleError } from 'quadrille'
+import type { Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
+import { inTime, RabbitLink } from './rabbit-link.ts'
+import { fromRabbitMessage } from './rabbit-message.ts'
+import type { RabbitSettings } from './rabbit-options.ts'
+import { ask, ensureSubscription, isQueueLost, queueName, wireError } from './rabbit-topology.ts'
+
+/** A message, and the channel that delivered it: only there can it be acknowledged. */
+interface Held {
+  readonly message: ConsumeMessage
+  readonly channel: Channel
+}
+
+const batchMax = 256
+
+/** What a receiver works with. */
+export interface RabbitReceiverOptions {
+  readonly settings: RabbitSettings
+  readonly subscription: Subscription
+  readonly context: WireContext
+  readonly deliver: Deliver
+  readonly closed: (receiver: RabbitReceiver) => void
+}
+
+export class RabbitReceiver implements Receiver {
+  readonly #options: RabbitReceiverOptions
+  readonly #line: DeliveryLine<Held>
+  readonly #link: RabbitLink<Channel>
+  readonly #wanted: ReadonlySet<string>
+  /** The channel whose messages are ours; null while nothing is. */
+  #current: Channel | null = null
+  #first = true
+  #stopping: Promise<void> | null = null
+
+  constructor(options: RabbitReceiverOptions) {
+    const { settings, subscription, context, deliver } = options
+    this.#options = options
+    this.#wanted = new Set(subscription.types.map(({ type }) => type))
+    this.#line = new DeliveryLine<Held>({
+      env: context.env,
+      log: context.log,
+      service: subscription.service,
+      deliver,
+      batchMax,
+      message: ({ message }) => fromRabbitMessage(message),
+      owned: ({ channel }) => channel === this.#current,
+      acknowledge: (batch) => this.#acknowledge(batch),
+    })
+    this.#link = new RabbitLink<Channel>({
+      env: context.env,
+      settings,
+      prepare: async () => {
+        // A delivery in hand ends first, so that what comes again stands behind it.
+        await this.#line.pause()
+        this.#line.takeAll()
+      },
+      setUp: (model) => this.#setUp(model),
+      lost: (why) => this.#lost(why),
+      restored: () => this.#notice('restored', 'messages come again'),
+    })
+  }
+
+  /** Resolves when the queue exists, is bound, and is consumed. */
+  async start(): Promise<void> {
+    try {
+      await this.#link.start()
+    } catch (error) {
+      await this.stop()
+      throw wireError(this.#options.settings.name, error)
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async health(): Promise<ReceiverHealth> {
+    const { settings, subscription, context } = this.#options
+    const up = this.#link.up
+    if (!up) return { lag: null, problems: [this.#link.problem ?? 'the connection is lost', ...this.#line.problems()] }
+    try {
+      const asked = ask(up.model, (channel) => channel.checkQueue(queueName(settings, subscription.service)))
+      const queue = await inTime({ env: context.env, settings }, asked)
+      return { lag: (queue?.messageCount ?? 0) + this.#line.size, problems: this.#line.problems() }
+    } catch (error) {
+      return { lag: null, problems: [`the broker does not answer: ${(error as Error).message}`] }
+    }
+  }
+
+  async #setUp(model: ChannelModel): Promise<Channel> {
+    const { settings, subscription } = this.#options
+    const { service } = subscription
+    const wire = settings.name
+    if (await isQueueLost(model, settings, service)) {
+      const problem = `the queue ${queueName(settings, service)} is gone, and what was in it`
+      if (this.#first && subscription.lost !== 'accept')
+        throw new QuadrilleError('WIRE_POSITION_LOST', { wire, service, problem })
+      this.#notice('lost', problem)
+    }
+    await ensureSubscription(model, settings, subscription)
+    const channel = await model.createChannel()
+    await channel.prefetch(settings.heldMax)
+    this.#current = channel
+    const take = (message: ConsumeMessage | null) => this.#take(message, channel)
+    await channel.consume(queueName(settings, service), take, { noAck: false })
+    this.#first = false
+    this.#line.resume()
+    return channel
+  }
+
+  #take(message: ConsumeMessage | null, channel: Channel): void {
+    if (channel !== this.#current) return
+    if (!message) return this.#link.giveUp('the broker has ended the subscription: its queue was deleted, or moved')
+    // A binding of an earlier version of the service may still be there.
+    if (this.#wanted.has(message.fields.routingKey)) this.#line.push({ message, channel })
+    else channel.ack(message)
+  }
+
+  /** The line is in the order of arrival, so all up to the last are done. */
+  #acknowledge(batch: readonly Held[]): void {
+    const last = batch.at(-1)
+    if (!last) return
+    try {
+      last.channel.ack(last.message, true)
+    } catch {
+      // The channel is closing: everything comes again, and the ledger knows it.
+    }
+  }
+
+  #lost(why: string): void {
+    this.#current = null
+    this.#notice('lost', why)
+  }
+
+  #notice(kind: 'lost' | 'restored', why: string): void {
+    this.#options.context.notice({ kind, service: this.#options.subscription.service, why })
+  }
+
+  async #stop(): Promise<void> {
+    await this.#line.pause()
+    this.#current = null
+    // The end of the channel puts what it held back to where it was in the queue, before the next consumer gets anything.
+    await this.#link.close()
+    this.#options.closed(this)
+  }
+}

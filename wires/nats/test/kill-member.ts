@@ -1,0 +1,60 @@
+/** A process of kill.test.ts: counts up in its own database and says so, or writes down what it hears. */
+import { nats } from '../src/index.ts'
+import { event, service, silentLogger, start } from 'quadrille'
+import { nodeSqlite, sqlite } from 'quadrille/sqlite'
+import * as z from 'zod'
+
+/** What a member is told. */
+export interface MemberOptions {
+  readonly role: 'counts' | 'hears'
+  readonly ledger: string
+  readonly servers: string
+  readonly stream: string
+  readonly keys: number
+  /** How far each key is counted. */
+  readonly to: number
+}
+
+const options = JSON.parse(process.argv[2]!) as MemberOptions
+const db = nodeSqlite()
+const Counted = event('counted', { key: 'key', schema: z.object({ key: z.string(), n: z.number() }) })
+
+const counter = service('counter', { db })
+const listener = service('listener', { db }).on(Counted, ({ key, n }, context) => {
+  context.db.prepare('INSERT INTO heard (key, n) VALUES (?, ?)').run(key, n)
+})
+
+const mine = options.role === 'counts' ? counter : listener
+const app = await start({
+  services: [mine],
+  ledger: sqlite(options.ledger),
+  wires: [
+    nats({ servers: options.servers, stream: options.stream, prefix: options.stream.toLowerCase(), ackWait: '1s' }),
+  ],
+  lease: '400ms',
+  log: silentLogger,
+})
+await app.transact(mine, (context) => {
+  context.db.exec('CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, n INTEGER NOT NULL)')
+  context.db.exec('CREATE TABLE IF NOT EXISTS heard (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, n INTEGER)')
+})
+process.send?.('ready')
+
+/** Counts a key up, and says so, in one transaction. Returns false when it has come to its end. */
+async function count(key: string): Promise<boolean> {
+  const { events } = await app.transact(counter, (context) => {
+    const row = context.db
+      .prepare(
+        `INSERT INTO counters (key, n) VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET n = n + 1 WHERE n < ? RETURNING n`,
+      )
+      .get(key, options.to)
+    return row && Counted({ key, n: Number(row['n']) })
+  })
+  return events.length > 0
+}
+
+if (options.role === 'counts') {
+  const keys = Array.from({ length: options.keys }, (_, index) => `key-${index}`)
+  while ((await Promise.all(keys.map(count))).some(Boolean)) await new Promise((resolve) => setTimeout(resolve, 5))
+  process.send?.('counted')
+}

@@ -6,7 +6,7 @@
  *                           │   ▲
  *                        rejected (pause, same messages first)
  *
- *     pause() lets the delivery in hand end and starts no other, until resume().
+ *     pause() lets the delivery in hand end and starts no other, until resume(). A message that is no longer owned pauses too.
  */
 import { durationText, sleep, type Env, type Logger } from '../base/index.ts'
 import type { Deliver, IncomingMessage } from './wire.ts'
@@ -23,6 +23,12 @@ export interface DeliveryLineOptions<Held> {
   readonly message: (held: Held) => IncomingMessage
   /** False once the broker may have given the message to somebody else: it is left out, and not acknowledged. */
   readonly owned: (held: Held) => boolean
+  /**
+   * Called when a message is met that is no longer owned, where the broker will send it again behind others: the line
+   * pauses in front of it, so that nothing overtakes, until the adapter has everything in order again and calls `resume`.
+   * Without it such messages are left out, which keeps the order only where all that follow are lost with them.
+   */
+  readonly expired?: () => void
   /** Acknowledges what was delivered and is still owned, in the order of arrival. Errors are the adapter's to handle. */
   readonly acknowledge: (held: readonly Held[]) => void | Promise<void>
 }
@@ -106,6 +112,7 @@ export class DeliveryLine<Held> {
       await env.breathe()
       if (this.#paused) return
       this.#inHand = this.#waiting.splice(0, batchMax)
+      if (this.#holdsAtExpired()) return
       try {
         await this.#deliverInHand()
       } finally {
@@ -114,10 +121,24 @@ export class DeliveryLine<Held> {
     }
   }
 
+  /** Cuts what is in hand in front of the first message that is not ours any more; true when nothing is left of it. */
+  #holdsAtExpired(): boolean {
+    const { owned, expired } = this.#options
+    const at = expired ? this.#inHand.findIndex((held) => !owned(held)) : -1
+    if (at === -1) return false
+    this.#waiting.unshift(...this.#inHand.slice(at))
+    this.#inHand = this.#inHand.slice(0, at)
+    if (at > 0) return false
+    this.#paused = true
+    expired!()
+    return true
+  }
+
   async #deliverInHand(): Promise<void> {
-    const { env, log, service, deliver, message, owned, acknowledge } = this.#options
+    const { env, log, service, deliver, message, owned, expired, acknowledge } = this.#options
     for (let attempt = 0; ; attempt++) {
       const batch = this.#inHand.filter(owned)
+      if (batch.length < this.#inHand.length && expired) return this.#putBack()
       if (batch.length === 0) return
       try {
         this.#beganMs = env.elapsed()
@@ -133,8 +154,11 @@ export class DeliveryLine<Held> {
       }
       await sleep(env, Math.min(retryMsMax, retryBaseMs * 2 ** attempt), this.#pausing.signal)
       if (!this.#paused) continue
-      this.#waiting.unshift(...this.#inHand)
-      return
+      return this.#putBack()
     }
+  }
+
+  #putBack(): void {
+    this.#waiting.unshift(...this.#inHand)
   }
 }

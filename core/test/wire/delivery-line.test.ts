@@ -117,3 +117,44 @@ test('resume goes on with what waits', async () => {
   await quiet()
   assert.deepEqual(delivered, [[1, 2]])
 })
+
+test('in front of a message that is no longer ours the line waits for the adapter, so that nothing overtakes', async () => {
+  const lost = new Set<number>()
+  let expired = 0
+  const { line, delivered, quiet } = lineOf({ owned: (held) => !lost.has(held), expired: () => (expired += 1) })
+  lost.add(2)
+  line.push(1, 2, 3)
+  while (expired === 0) await sleep(systemEnv, 1)
+  assert.deepEqual(delivered, [[1]])
+  assert.deepEqual(line.held(), [2, 3], 'neither it nor what is behind it')
+  lost.clear()
+  line.resume()
+  await quiet()
+  assert.deepEqual(delivered, [[1], [2, 3]])
+})
+
+test('a message that is lost while its delivery is refused holds up the line, too', async () => {
+  const lost = new Set<number>()
+  let expired = 0
+  const delivered: number[][] = []
+  const { line, quiet } = lineOf({
+    owned: (held) => !lost.has(held),
+    expired: () => (expired += 1),
+    async deliver(messages) {
+      delivered.push(messages.map(({ body }) => body[0]!))
+      if (delivered.length > 1) return
+      lost.add(1)
+      throw new Error('refused')
+    },
+  })
+  line.push(1, 2)
+  while (expired === 0) await sleep(systemEnv, 1)
+  assert.deepEqual(delivered, [[1, 2]])
+  lost.clear()
+  line.resume()
+  await quiet()
+  assert.deepEqual(delivered, [
+    [1, 2],
+    [1, 2],
+  ])
+})

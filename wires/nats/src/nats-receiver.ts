@@ -29,6 +29,7 @@ const watchMs = 5_000
 /** While collecting: how often the server is asked whether all is here. */
 const collectPollMs = 20
 const closeMs = 2_000
+const tooBusy = 'the process was too busy, or asleep, to keep what it held'
 
 /** What a receiver works with. */
 export interface NatsReceiverOptions {
@@ -82,6 +83,7 @@ export class NatsReceiver implements Receiver {
         channel: this.#wanted.get(message.subject)!,
       }),
       owned: (held) => this.#isOurs(held),
+      expired: () => this.#lost(tooBusy),
       acknowledge: (batch) => this.#acknowledge(batch),
     })
   }
@@ -235,7 +237,7 @@ export class NatsReceiver implements Receiver {
       one.message.working()
       one.leaseEndsMs = env.elapsed() + this.#leaseMs
     }
-    if (ours.length < held.length) this.#lost('the process was too busy, or asleep, to keep what it held')
+    if (ours.length < held.length) this.#lost(tooBusy)
     this.#remember().catch(() => {
       // The next renewal tries again: this memory is only needed when the server has lost its own.
     })

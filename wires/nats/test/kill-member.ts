@@ -55,6 +55,6 @@ async function count(key: string): Promise<boolean> {
 
 if (options.role === 'counts') {
   const keys = Array.from({ length: options.keys }, (_, index) => `key-${index}`)
-  while ((await Promise.all(keys.map(count))).some(Boolean)) await new Promise((resolve) => setTimeout(resolve, 5))
+  while ((await Promise.all(keys.map(count))).some(Boolean)) await new Promise((resolve) => setTimeout(resolve, 50))
   process.send?.('counted')
 }

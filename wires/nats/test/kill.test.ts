@@ -12,7 +12,7 @@ import { realBroker } from '@quadrille/brokers'
 import type { MemberOptions } from './kill-member.ts'
 
 const server = realBroker('nats')
-const [keys, to] = [12, 150]
+const [keys, to] = [12, 400]
 const killsMin = 10
 const limit = { timeout: 150_000, skip: server.skip }
 

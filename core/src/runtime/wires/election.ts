@@ -10,7 +10,8 @@ import type { Cancel } from '../../base/index.ts'
 import type { Claim } from '../../ledger/index.ts'
 import type { LeaseContext } from '../lease-keeper.ts'
 
-const electing = 0
+/** The partition whose holder is elected. */
+export const electing = 0
 
 /** Takes part in an election until stopped. */
 export class Election {
@@ -25,6 +26,10 @@ export class Election {
   constructor(context: LeaseContext, changed: (elected: boolean) => void) {
     this.#context = context
     this.#changed = changed
+  }
+
+  get reader(): string {
+    return this.#context.plan.reader
   }
 
   /** The proof, for transactions; undefined when this process is not elected. */

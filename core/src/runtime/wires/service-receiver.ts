@@ -7,11 +7,11 @@
  *     receiving   --no longer elected, or nothing arrives although it should--> the receiver is stopped --> waiting
  *     stop: the delivery in hand ends; then the election is left
  */
-import { isQuadrilleError, sleep } from '../../base/index.ts'
+import { isQuadrilleError, QuadrilleError, sleep } from '../../base/index.ts'
 import type { AnyService } from '../../service/index.ts'
 import type { IncomingMessage, Receiver, ReceiverHealth, SubscribedType } from '../../wire/index.ts'
 import type { Publishing } from '../publishing.ts'
-import { Election } from './election.ts'
+import { electing, Election } from './election.ts'
 import type { RelayContext } from './relay.ts'
 import type { WireReport } from './wire-report.ts'
 
@@ -140,6 +140,9 @@ export class ServiceReceiver {
   async #deliver(messages: readonly IncomingMessage[]): Promise<void> {
     const { publishing, wire, tell } = this.#context
     const claim = this.#election?.claim
+    // Somebody else receives now, and could be behind what this would append.
+    if (this.#election && claim === undefined)
+      throw new QuadrilleError('LEASE_LOST', { reader: this.#election.reader, partitions: [electing] })
     const taken = await publishing.take(messages, { wire: wire.name, claim })
     this.#delivered += messages.length
     tell.tell('received', { wire: wire.name, service: this.service, ...taken })

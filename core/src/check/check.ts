@@ -2,10 +2,11 @@
 import { QuadrilleError } from '../base/index.ts'
 import type { Choreography } from '../service/index.ts'
 import { Context, type CheckRule } from './context.ts'
-import type { CheckOptions, CheckReport, Finding, FlowReport, Suppressed, Suppression } from './finding.ts'
+import type { CheckOptions, CheckReport, Decoding, Finding, FlowReport, Suppressed, Suppression } from './finding.ts'
 import { Model } from './model.ts'
 import { rules } from './rule-list.ts'
 import { calls } from './rules/calls.ts'
+import { contracts, deployed } from './rules/contracts.ts'
 import { impatient, missingUndo, overtaking } from './rules/compensation.ts'
 import { deadlines, irreversible, premature, stuck } from './rules/outcomes.ts'
 import { amplification, cycles, deadlineTimes, hops } from './rules/shape.ts'
@@ -59,16 +60,18 @@ export function check(choreographies: Choreography | readonly Choreography[], op
   for (const suppression of suppressions) checkSuppression(suppression)
   const found: Finding[] = []
   const flows: FlowReport[] = []
+  const decoding: Decoding[] = []
   const models = [choreographies].flat().map((choreography) => new Model(choreography))
   for (const model of models) {
     const others = models.filter((other) => other !== model)
     const context = new Context(new Runs(model), others)
     for (const rule of checkRules) rule(context)
     amplification(context, options.handlingsMax ?? handlingsMaxDefault)
+    decoding.push(...contracts(context), ...deployed(context, options.deployed ?? []))
     found.push(...context.findings)
     flows.push(flowOf(context))
   }
-  return { ...parted(found, suppressions), flows }
+  return { ...parted(found, suppressions), flows, decoding }
 }
 
 function checkSuppression({ code, reason }: Suppression): void {

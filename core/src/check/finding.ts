@@ -1,4 +1,6 @@
 /** What the check says, and what it can be told. */
+import type { AnyService } from '../service/index.ts'
+import type { Verdict } from './compat/decoding.ts'
 import type { RuleCode } from './rule-list.ts'
 
 /** An error is a conversation that goes wrong. A warning is one that may, or that costs more than it should. */
@@ -63,12 +65,21 @@ export interface FlowReport {
   readonly worstMs: number
 }
 
+/** Whether a reader can decode what a producer with another contract of the same name sends. */
+export type Decoding = Verdict & {
+  readonly type: string
+  readonly producer: string
+  readonly consumer: string
+}
+
 /** What was found. */
 export interface CheckReport {
   readonly findings: readonly Finding[]
   readonly suppressed: readonly Suppressed[]
   /** One for each choreography. */
   readonly flows: readonly FlowReport[]
+  /** One for each pair of contracts that were compared. What is refuted is a finding as well. */
+  readonly decoding: readonly Decoding[]
 }
 
 /** Options of {@link check}. */
@@ -77,4 +88,9 @@ export interface CheckOptions {
   readonly suppress?: readonly Suppression[]
   /** How many handlings one start may lead to before S17 warns. Default 1,000. */
   readonly handlingsMax?: number
+  /**
+   * The versions of services that are deployed now, if they are not those of the choreography: both run at the same time
+   * during a release. Every pair of old producer and new consumer, and the reverse, is looked at (D1, D2).
+   */
+  readonly deployed?: readonly AnyService[]
 }

@@ -39,7 +39,7 @@ async function drain({ file, prefix, orders }: DrainTask): Promise<DrainResult> 
   let notified = 0
   const read = meter()
   const system = await startQuadrille({
-    file,
+    database: file,
     batches: false,
     handled() {
       handlings += 1
@@ -63,7 +63,7 @@ async function drain({ file, prefix, orders }: DrainTask): Promise<DrainResult> 
   }
   const { seconds, cpuSeconds, otherCores } = read()
   await system.stop()
-  checkTally('quadrille', system.tally(prefix), orders)
+  checkTally('quadrille', await system.tally(prefix), orders)
   const tenths = marks.map(({ at, rssMb }, index) => ({
     ordersPerSecond: Math.round(orders / tenthsCount / (at - (marks[index - 1]?.at ?? 0))),
     rssMb,

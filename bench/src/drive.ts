@@ -86,6 +86,8 @@ export class Tracker {
 export interface Driven {
   readonly system: OrderSystem
   readonly tracker: Tracker
+  /** Processor time of the database server so far, seconds; undefined when there is none, or it does not tell. */
+  readonly serverSeconds?: (() => number) | undefined
 }
 
 /** What a throughput run has shown. */
@@ -93,7 +95,10 @@ export interface Throughput {
   readonly ordersPerSecond: number
   readonly publishPerSecond: number
   readonly seconds: number
+  /** Of this process. */
   readonly cpuSecondsPer1000: number
+  /** Of the database server's processes. */
+  readonly serverCpuSecondsPer1000: number
   /** Cores that others have used meanwhile; null where the machine does not tell. */
   readonly otherCores: number | null
   readonly rssBeforeMb: number
@@ -127,16 +132,17 @@ const megabytes = (bytes: number): number => Math.round(bytes / 1024 / 1024)
 /** Places all orders at once and waits for the last notification. */
 export async function throughput(driven: Driven, prefix: string, count: number): Promise<Throughput> {
   const rssBeforeMb = megabytes(process.memoryUsage.rss())
-  const read = meter()
+  const read = meter(driven.serverSeconds)
   const done = driven.tracker.after(count)
   const placed = place(driven, { prefix, count, closed: false }).then(() => read().seconds)
   const [publishSeconds] = await Promise.all([placed, done])
-  const { seconds, cpuSeconds, otherCores } = read()
+  const { seconds, cpuSeconds, serverCpuSeconds, otherCores } = read()
   return {
     ordersPerSecond: count / seconds,
     publishPerSecond: count / publishSeconds,
     seconds,
     cpuSecondsPer1000: (cpuSeconds / count) * 1000,
+    serverCpuSecondsPer1000: (serverCpuSeconds / count) * 1000,
     otherCores,
     rssBeforeMb,
     rssAfterMb: megabytes(process.memoryUsage.rss()),
@@ -159,7 +165,7 @@ export async function steady(
   pace: { readonly rate: number; readonly seconds: number },
 ): Promise<Latency> {
   const count = Math.round(pace.rate * pace.seconds)
-  const read = meter()
+  const read = meter(driven.serverSeconds)
   const done = driven.tracker.after(count)
   const publishing: Promise<void>[] = []
   const began = performance.now()

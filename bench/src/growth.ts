@@ -110,7 +110,7 @@ async function measure(files: readonly SizedFile[], options: GrowthOptions): Pro
   for (let number = 0; number < options.rounds; number++) {
     for (const { file, events } of number % 2 === 0 ? files : files.toReversed()) {
       const { warmUp, orders } = options
-      const result = await runJob({ system: 'quadrille', file, prefix: `r${number}`, warmUp, orders })
+      const result = await runJob({ system: 'quadrille', database: file, prefix: `r${number}`, warmUp, orders })
       results.get(events)!.push(result)
       options.progress(`${events} events: ${round(result.throughput!.ordersPerSecond)} orders/s`)
     }

@@ -3,7 +3,7 @@ import { partitionOf, systemEnv, type Ledger, type LedgerRecord, type NewEvent }
 import { nodeSqlite, sqlite } from 'quadrille/sqlite'
 import { makeOrder, unitsOf } from './order.ts'
 import { orderSql } from './order-tables.ts'
-import { joinReaction } from './systems/order-services.ts'
+import { joinReaction } from './systems/order-contracts.ts'
 import { startQuadrille } from './systems/quadrille.ts'
 
 /** What is to be put into a file. */
@@ -64,7 +64,7 @@ const firedJoin = (orderId: string): LedgerRecord => ({
 
 /** Fills. The services are registered first, so that a backlog is theirs to handle. */
 export async function fill(task: FillTask): Promise<void> {
-  const app = await startQuadrille({ file: task.file, notified() {}, batches: false })
+  const app = await startQuadrille({ database: task.file, notified() {}, batches: false })
   await app.stop()
   const ledger = sqlite(task.file, { synchronous: 'NORMAL' })
   await ledger.open(systemEnv)

@@ -2,17 +2,25 @@
 import { profiled } from './cpu-profile.ts'
 import { steady, throughput, Tracker, warmUp, type Driven } from './drive.ts'
 import type { Job, JobResult } from './job.ts'
+import { serverMeter } from './postgres-server.ts'
 import { SqlMeter } from './sql-meter.ts'
 import { startEmitter } from './systems/emitter.ts'
 import { startHandWritten } from './systems/hand-written.ts'
+import { startHandWrittenPostgres } from './systems/hand-written-postgres.ts'
 import type { OrderSystem, SystemOptions } from './systems/system.ts'
 import { checkTally } from './tally.ts'
 
-async function startSystem(name: Job['system'], options: SystemOptions): Promise<OrderSystem> {
+/** What is not measured is not loaded either. */
+async function startSystem({ system: name, ledger }: Job, options: SystemOptions): Promise<OrderSystem> {
   if (name === 'emitter') return startEmitter(options)
+  if (ledger === 'postgres') {
+    if (name === 'hand-written') return startHandWrittenPostgres(options)
+    const { createPostgresTables, startQuadrillePostgres } = await import('./systems/quadrille-postgres.ts')
+    await createPostgresTables(options.database)
+    return startQuadrillePostgres({ ...options, batches: name === 'quadrille-batch' })
+  }
   if (name === 'hand-written') return startHandWritten({ ...options, synchronous: 'NORMAL' })
   if (name === 'hand-written-full') return startHandWritten({ ...options, synchronous: 'FULL' })
-  // Not loaded for the others.
   const { startQuadrille } = await import('./systems/quadrille.ts')
   return startQuadrille({ ...options, batches: name === 'quadrille-batch' })
 }
@@ -21,9 +29,10 @@ async function run(job: Job): Promise<JobResult> {
   const sql = job.countSql ? new SqlMeter() : undefined
   const tracker = new Tracker()
   const began = performance.now()
-  const system = await startSystem(job.system, { file: job.file, notified: tracker.notified })
+  const system = await startSystem(job, { database: job.database, notified: tracker.notified })
   const startMs = performance.now() - began
-  const driven: Driven = { system, tracker }
+  const serverSeconds = job.ledger === 'postgres' ? await serverMeter(job.database) : undefined
+  const driven: Driven = { system, tracker, serverSeconds }
   const phases: [prefix: string, orders: number][] = []
   if (job.warmUp > 0) {
     await warmUp(driven, `${job.prefix}w`, job.warmUp)
@@ -48,7 +57,7 @@ async function run(job: Job): Promise<JobResult> {
   if (tracker.strays > 0) throw new Error(`${job.system}: ${tracker.strays} notifications too many`)
   let verifiedOrders = 0
   for (const [prefix, orders] of phases) {
-    checkTally(job.system, system.tally(prefix), orders)
+    checkTally(job.system, await system.tally(prefix), orders)
     verifiedOrders += orders
   }
   return { startMs, throughput: throughputFound, latency, verifiedOrders, facts }

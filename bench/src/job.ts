@@ -6,11 +6,19 @@ import type { Latency, Throughput } from './drive.ts'
 export const systemNames = ['quadrille', 'quadrille-batch', 'hand-written', 'hand-written-full', 'emitter'] as const
 export type SystemName = (typeof systemNames)[number]
 
+/** Which databases the order flow is measured on, and which systems there are for each. */
+export const systemsOn = {
+  sqlite: systemNames,
+  postgres: ['quadrille', 'quadrille-batch', 'hand-written', 'emitter'],
+} as const satisfies Record<string, readonly SystemName[]>
+export type LedgerName = keyof typeof systemsOn
+
 /** What the process is to do. */
 export interface Job {
+  readonly ledger?: LedgerName
   readonly system: SystemName
-  readonly file: string
-  /** Names the orders: unique for the file. */
+  readonly database: string
+  /** Names the orders: unique for the database. */
   readonly prefix: string
   readonly warmUp: number
   /** All orders at once; left out for 0. */

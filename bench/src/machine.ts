@@ -21,22 +21,27 @@ export interface Reading {
   readonly seconds: number
   /** Of this process, garbage collector and helper threads included. */
   readonly cpuSeconds: number
+  /** Of the processes of the database server; 0 when there is none. */
+  readonly serverCpuSeconds: number
   /** Used by everything else on the machine, in cores; null where it does not tell. */
   readonly otherCores: number | null
 }
 
-/** Starts to measure; the function it returns reads. */
-export function meter(): () => Reading {
+/** Starts to measure; the function it returns reads. `serverSeconds` tells what the database server has used so far. */
+export function meter(serverSeconds: () => number = () => 0): () => Reading {
   const began = performance.now()
   const cpu = process.cpuUsage()
+  const server = serverSeconds()
   const busy = busySeconds()
   return () => {
     const seconds = (performance.now() - began) / 1000
     const used = process.cpuUsage(cpu)
     const cpuSeconds = (used.user + used.system) / 1e6
     const now = busySeconds()
-    const others = busy === null || now === null ? null : Math.max(0, round((now - busy - cpuSeconds) / seconds, 2))
-    return { seconds, cpuSeconds, otherCores: others }
+    const serverCpuSeconds = serverSeconds() - server
+    const ours = cpuSeconds + serverCpuSeconds
+    const others = busy === null || now === null ? null : Math.max(0, round((now - busy - ours) / seconds, 2))
+    return { seconds, cpuSeconds, serverCpuSeconds, otherCores: others }
   }
 }
 

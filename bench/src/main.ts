@@ -2,6 +2,7 @@
 import { listed, parse, UsageError, type Given, type OptionKinds } from './arguments.ts'
 import { growthCommand, growthOptions } from './growth-command.ts'
 import { orderFlowCommand, orderFlowOptions } from './order-flow-command.ts'
+import { survivalCommand, survivalOptions } from './survival-command.ts'
 
 interface Command {
   readonly says: string
@@ -14,6 +15,11 @@ const commands: Readonly<Record<string, Command>> = {
     says: 'the order flow beside an emitter and a hand-written outbox',
     options: orderFlowOptions,
     run: orderFlowCommand,
+  },
+  survival: {
+    says: 'the order application on PostgreSQL while processes and the server are killed',
+    options: survivalOptions,
+    run: survivalCommand,
   },
   growth: { says: 'the order flow on a ledger full of history', options: growthOptions, run: growthCommand },
 }

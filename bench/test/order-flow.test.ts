@@ -48,9 +48,9 @@ test('a row that is missing, doubled or wrong fails the benchmark', () => {
 
 test('what there is not is answered with what there is', async () => {
   const cases: readonly [words: string[], says: RegExp][] = [
-    [[], /no benchmark given; there is: order-flow, growth/],
-    [['sprint'], /unknown benchmark "sprint"; there is: order-flow, growth/],
-    [['order-flow', '--ledger', 'abacus'], /unknown ledger "abacus"; there is: sqlite/],
+    [[], /no benchmark given; there is: order-flow, survival, growth/],
+    [['sprint'], /unknown benchmark "sprint"; there is: order-flow, survival, growth/],
+    [['order-flow', '--ledger', 'abacus'], /unknown ledger "abacus"; there is: sqlite, postgres/],
     [['order-flow', '--fast'], /'--fast'\. There is:\n {2}--ledger/],
     [['order-flow', '--orders', 'many'], /--orders takes a number above zero, not "many"/],
     [['growth', '--events', '5m,1m'], /--events takes rising numbers such as 10k,1m,5m, not "5m,1m"/],

@@ -74,8 +74,8 @@ function subscribersOf(sql: Statements, send: (topic: Topic, data: unknown) => v
 
 /** Starts the flow on a new file. */
 export function startHandWritten(options: SystemOptions & { readonly synchronous: 'NORMAL' | 'FULL' }): OrderSystem {
-  const { file, notified, synchronous } = options
-  const { db, sql } = open(file, synchronous)
+  const { database, notified, synchronous } = options
+  const { db, sql } = open(database, synchronous)
   const send = (topic: Topic, data: unknown): void => void sql.send.run(topic, JSON.stringify(data))
   const subscribers = subscribersOf(sql, send)
   let stopped = false
@@ -130,7 +130,7 @@ export function startHandWritten(options: SystemOptions & { readonly synchronous
       await relaying
       db.close()
     },
-    tally: (prefix) => tallyOf(file, prefix),
+    tally: (prefix) => tallyOf(database, prefix),
   }
 }
 

@@ -1,44 +1,14 @@
-/** The order flow in Quadrille: contracts, four services, and the same with handlers that take up to 100 events at once. */
-import { event, service, type Service } from 'quadrille'
+/** The order flow in Quadrille on SQLite: four services, and the same with handlers that take up to 100 events at once. */
+import { service, type Service } from 'quadrille'
 import { nodeSqlite, type SqliteHandle } from 'quadrille/sqlite'
-import * as z from 'zod'
 import { unitsOf } from '../order.ts'
 import { orderSql } from '../order-tables.ts'
-
-const lineSchema = z.object({ sku: z.string(), qty: z.int().positive(), price: z.number(), title: z.string() })
-
-export const OrderCreated = event('order.created', {
-  key: 'orderId',
-  schema: z.object({
-    orderId: z.string(),
-    customerId: z.string(),
-    currency: z.string().length(3),
-    total: z.number().nonnegative(),
-    lines: z.array(lineSchema),
-    shipTo: z.string(),
-    placedAt: z.string(),
-  }),
-})
-export const PaymentProcessed = event('payment.processed', {
-  key: 'orderId',
-  schema: z.object({ orderId: z.string(), amount: z.number() }),
-})
-export const InventoryUpdated = event('inventory.updated', {
-  key: 'orderId',
-  schema: z.object({ orderId: z.string(), units: z.int() }),
-})
-export const OrderCompleted = event('order.completed', {
-  key: 'orderId',
-  schema: z.object({ orderId: z.string() }),
-})
-
-/** The name of the reaction that completes an order. */
-export const joinReaction = 'completion'
+import { InventoryUpdated, joinReaction, OrderCompleted, OrderCreated, PaymentProcessed } from './order-contracts.ts'
 
 /** The services of the flow; orders are placed through `orders`. */
-export interface OrderServices {
-  readonly orders: Service<SqliteHandle>
-  readonly others: readonly Service<SqliteHandle>[]
+export interface OrderServices<Db> {
+  readonly orders: Service<Db>
+  readonly others: readonly Service<Db>[]
 }
 
 const orders = (): Service<SqliteHandle> =>
@@ -52,7 +22,7 @@ const orders = (): Service<SqliteHandle> =>
   )
 
 /** Handlers for one event at a time. */
-export function oneByOne(): OrderServices {
+export function oneByOne(): OrderServices<SqliteHandle> {
   const payments = service('payments', { db: nodeSqlite() }).on(
     OrderCreated,
     { emits: [PaymentProcessed] },
@@ -77,7 +47,7 @@ export function oneByOne(): OrderServices {
 }
 
 /** Handlers for up to 100 events at a time. */
-export function inBatches(): OrderServices {
+export function inBatches(): OrderServices<SqliteHandle> {
   const batch = { size: 100 }
   const payments = service('payments', { db: nodeSqlite() }).on(
     OrderCreated,

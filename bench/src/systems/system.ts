@@ -4,8 +4,8 @@ import type { Tally } from '../tally.ts'
 
 /** What a system is started with. */
 export interface SystemOptions {
-  /** The database; not there yet, or as an earlier run of the same system has left it. */
-  readonly file: string
+  /** The database: a SQLite file, not there yet or as an earlier run of the same system has left it; or a connection string. */
+  readonly database: string
   /** To be called when the notification of an order is committed. */
   readonly notified: (orderId: string) => void
 }
@@ -17,7 +17,7 @@ export interface OrderSystem {
   /** Ends it, and throws when something is left that should not be. */
   stop(): Promise<void>
   /** What it has left behind; only called after stop(). */
-  tally(prefix: string): Tally
+  tally(prefix: string): Tally | Promise<Tally>
   /** Further facts about the run so far. */
   facts?(): Readonly<Record<string, unknown>>
 }

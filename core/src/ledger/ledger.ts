@@ -65,6 +65,13 @@ export interface Claim {
 export interface LedgerTx {
   readonly handle: TxHandle
   /**
+   * A handle of its own on this transaction, for one of several handlers that run side by side. `sending` is called before
+   * each of its statements goes to the database, which runs them in the order in which they were sent; when it throws,
+   * the statement is not sent. It is told whether the statement has effects, such as a lock or a savepoint, that hold only
+   * while no other handler uses the transaction. Only where statements can be sent before those ahead are answered.
+   */
+  side?(sending: (needsOwnTurn: boolean) => void): TxHandle
+  /**
    * Proves that the partitions are still held and, with `position`, advances their checkpoints. The proof holds for the
    * commit; a ledger may ask for it as late as then, and `transact` throws.
    *
@@ -197,6 +204,8 @@ export interface Ledger {
   readonly name: string
   /** How many batch transactions of one process are worth having at once; 1 where there is a single writer. */
   readonly parallel: number
+  /** True when transactions have {@link LedgerTx.side}, so that handlers may run side by side. */
+  readonly sideBySide?: boolean
   /**
    * Connects, and creates or migrates the tables.
    *

@@ -7,6 +7,9 @@
  *             --a handler fails--> decide about it --> try all again (it is parked this time)
  *             --collision--> wait, try again, by halves; counts as no attempt
  *             --lease lost--> nothing of it is done here
+ *
+ * Where the ledger can, handlers of different keys run side by side at the first try (./side-by-side.ts). When that goes
+ * wrong in any way, the batch is run again one task after the other, which then tells whose fault it was.
  */
 import { isQuadrilleError, sleep } from '../base/index.ts'
 import type { EventRecord } from '../contracts/index.ts'
@@ -20,6 +23,7 @@ import { joinId, joinKind, runLate, runPart } from './join-step.ts'
 import { fenceKeyOf, fenceKind, runAction, runUndo, type PendingCall } from './on-step.ts'
 import { asTransaction } from './nesting.ts'
 import type { ReaderContext } from './reader-context.ts'
+import { runSideBySide } from './side-by-side.ts'
 import { whenThere, type Soon } from './soon.ts'
 import { laneOf, type Task } from './work.ts'
 
@@ -36,6 +40,8 @@ export interface BatchResult {
   /** How long its transactions were held open by its own steps, the longest of them. */
   readonly heldMs: number
 }
+
+type Outcome = 'committed' | 'failed' | 'collided' | 'again'
 
 /** How long to wait after a collision, at most. */
 const collisionPauseMs = 20
@@ -55,6 +61,8 @@ export class BatchRun {
   readonly #calls: WantedCall[] = []
   #heldMs = 0
   #collisions = 0
+  /** One after the other, because side by side has not worked. */
+  #inOrder = false
 
   constructor(context: ReaderContext, failures: Map<Task, Failure>) {
     this.#context = context
@@ -82,9 +90,10 @@ export class BatchRun {
     return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs }
   }
 
-  async #attempt(tasks: readonly Task[], claim: Claim): Promise<'committed' | 'failed' | 'collided'> {
+  async #attempt(tasks: readonly Task[], claim: Claim): Promise<Outcome> {
     const { ledger, settings, plan } = this.#context
     let batch: BatchTx | undefined
+    let sideBySide = false
     try {
       const calls: WantedCall[] = []
       await ledger.transact(async (tx) => {
@@ -92,7 +101,10 @@ export class BatchRun {
         calls.length = 0
         await tx.hold(claim)
         batch = new BatchTx(this.#context, tx, settings.env.now())
-        await asTransaction(`a handler of ${plan.service.name}`, () => this.#steps(batch!, tasks, calls))
+        sideBySide = tx.side !== undefined && !this.#inOrder && this.#failures.size === 0 && tasks.length > 1
+        const steps = () => this.#steps(batch!, tasks, { calls, sideBySide })
+        await asTransaction(`a handler of ${plan.service.name}`, steps)
+        sideBySide = false
         await batch.flush()
         this.#heldMs = Math.max(this.#heldMs, settings.env.elapsed() - startedAt)
       })
@@ -103,6 +115,10 @@ export class BatchRun {
       if (this.#isCollision(error)) {
         await sleep(settings.env, settings.env.random() * collisionPauseMs)
         return 'collided'
+      }
+      if (sideBySide) {
+        this.#inOrder = true
+        return 'again'
       }
       if (!(error instanceof TaskFailure)) throw error
       this.#decide(error)
@@ -123,21 +139,37 @@ export class BatchRun {
     this.#failures.set(task, decideFailure(this.#context, task, failure.error))
   }
 
-  async #steps(batch: BatchTx, tasks: readonly Task[], calls: WantedCall[]): Promise<void> {
+  async #steps(
+    batch: BatchTx,
+    tasks: readonly Task[],
+    { calls, sideBySide }: { readonly calls: WantedCall[]; readonly sideBySide: boolean },
+  ): Promise<void> {
     await prefetch(batch, tasks)
-    const together = new Map<Task['state'], Task[]>()
-    for (const task of tasks) {
-      const failure = this.#failures.get(task)
-      const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
-      // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn.
-      if (isBlocked && (!failure || this.#tried.has(task))) this.#queue(batch, task)
-      else if (failure) await this.#fail(batch, task, failure)
-      else {
-        const step = this.#step(batch, task, { calls, together })
+    const out: StepOut = { calls, together: new Map() }
+    if (sideBySide)
+      await runSideBySide(tasks, {
+        keyOf: ({ event }) => event.key,
+        isAlone: ({ state }) => state.inOrder || hasBatch(state.reaction),
+        refused: ({ state }) => (state.inOrder = true),
+        begin: (task, turn) => {
+          batch.begin(task, turn)
+          return this.#one(batch, task, out)
+        },
+      })
+    else
+      for (const task of tasks) {
+        const step = this.#one(batch, task, out)
         if (step instanceof Promise) await step
       }
-    }
-    for (const [, group] of together) await runTogether(batch, group)
+    for (const [, group] of out.together) await runTogether(batch, group)
+  }
+
+  #one(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
+    const failure = this.#failures.get(task)
+    const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
+    // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn.
+    if (isBlocked && (!failure || this.#tried.has(task))) return this.#queue(batch, task)
+    return failure ? this.#fail(batch, task, failure) : this.#step(batch, task, out)
   }
 
   async #fail(batch: BatchTx, task: Task, failure: Failure): Promise<void> {
@@ -156,7 +188,7 @@ export class BatchRun {
     if (task.collected!.kind === task.state.kinds.batch) batch.after(() => (task.state.collected -= 1))
   }
 
-  #step(batch: BatchTx, task: Task, out: { calls: WantedCall[]; together: Map<Task['state'], Task[]> }): Soon<void> {
+  #step(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
     const { reaction } = task.state
     if (task.role === 'part') return runPart(batch, task)
     if (task.role === 'late') return runLate(batch, task)
@@ -202,6 +234,15 @@ export class BatchRun {
     return { ...intended, record: batch.park(intended, batch.nowMs) }
   }
 }
+
+/** What the steps of a try leave behind: calls to make, and events that their reaction takes together. */
+interface StepOut {
+  readonly calls: WantedCall[]
+  readonly together: Map<Task['state'], Task[]>
+}
+
+const hasBatch = (reaction: Task['state']['reaction']): boolean =>
+  reaction.kind === 'on' && reaction.batch !== undefined
 
 /** Tasks that must commit together, and how far the checkpoint may go when they have. */
 interface Unit {

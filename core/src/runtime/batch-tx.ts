@@ -2,13 +2,14 @@
  * One batch transaction as the steps see it: what they read is loaded once, what they write is collected and saved
  * together at the end, and what must only happen after the commit is kept for then.
  */
-import { invariant } from '../base/index.ts'
 import { partitionOf, type EventRecord, type NewEvent } from '../contracts/index.ts'
 import type { LedgerRecord, LedgerTx, RecordKey } from '../ledger/index.ts'
+import { appendedOf } from './appending.ts'
 import type { FlowNote } from './flow.ts'
 import type { Handling } from './hooks.ts'
 import type { ReactionState } from './plan.ts'
 import type { ReaderContext } from './reader-context.ts'
+import type { Turn } from './side-by-side.ts'
 import { whenThere, type Soon } from './soon.ts'
 import { laneOf, workRecord, type Task, type WorkBody } from './work.ts'
 
@@ -38,9 +39,13 @@ export class BatchTx {
   readonly #removes = new Map<string, RecordKey>()
   readonly #blocked = new Set<string>()
   readonly #probed = new Set<ReactionState>()
-  readonly #events: NewEvent[] = []
-  #positions: (() => readonly (number | null)[]) | undefined
+  /** By the turn of who has emitted them, when handlers run side by side. */
+  readonly #emitted: (readonly NewEvent[])[] = []
+  readonly #turns = new Map<Task, Turn>()
+  #appended: (() => readonly EventRecord[]) | undefined
   #lastEmitted: readonly NewEvent[] = []
+  /** When the last handler has ended. */
+  #endedAt = -Infinity
   readonly #after: (() => void)[] = []
   #db: { readonly opened: unknown } | undefined
 
@@ -54,6 +59,23 @@ export class BatchTx {
   readonly openDb = (): unknown => {
     this.#db ??= { opened: this.context.plan.service.db?.open(this.tx.handle) }
     return this.#db.opened
+  }
+
+  /** The task is handled from now on, side by side with others. */
+  begin(task: Task, turn: Turn): void {
+    this.#turns.set(task, turn)
+  }
+
+  /** How the handler of these tasks opens its handle: all have the same, or, side by side, each its own. */
+  opener(tasks: readonly Task[]): () => unknown {
+    const task = tasks[tasks.length - 1]!
+    const turn = this.#turns.get(task)
+    if (!turn || task.state.inOrder) return this.openDb
+    let db: { readonly opened: unknown } | undefined
+    return () => {
+      db ??= { opened: this.context.plan.service.db?.open(this.tx.side!(turn.sending)) }
+      return db.opened
+    }
   }
 
   /** Loads what the steps of these tasks will ask for, in one go. */
@@ -158,10 +180,20 @@ export class BatchTx {
     return true
   }
 
-  /** Adds events to append at the end of the transaction. */
-  emit(events: readonly NewEvent[]): void {
+  /** How long a handler has held up the transaction: side by side, only while it was the next to end. */
+  held(startedAt: number, endedAt: number): number {
+    const from = Math.max(startedAt, this.#endedAt)
+    this.#endedAt = endedAt
+    return endedAt - from
+  }
+
+  /** Adds events to append at the end of the transaction, in the order of the tasks. */
+  emit(events: readonly NewEvent[], tasks: readonly Task[]): void {
     this.#lastEmitted = events
-    for (const event of events) this.#events.push(event)
+    if (events.length === 0) return
+    const index = this.#turns.get(tasks[tasks.length - 1]!)?.index ?? this.#emitted.length
+    const before = this.#emitted[index]
+    this.#emitted[index] = before ? [...before, ...events] : events
   }
 
   /** What the handler that ran last has emitted. */
@@ -193,7 +225,10 @@ export class BatchTx {
   async flush(): Promise<void> {
     if (this.#puts.size > 0 || this.#removes.size > 0)
       await this.tx.save([...this.#puts.values()].map(written), [...this.#removes.values()])
-    if (this.#events.length > 0) this.#positions = this.tx.appendLast(this.#events)
+    const events = this.#emitted.flat()
+    if (events.length === 0) return
+    const positions = this.tx.appendLast(events)
+    this.#appended = () => appendedOf(events, positions())
   }
 
   /**
@@ -202,15 +237,7 @@ export class BatchTx {
    */
   committed(): readonly EventRecord[] {
     for (const action of this.#after) action()
-    const appended: EventRecord[] = []
-    if (this.#positions === undefined || !this.context.tell.wants('appended')) return appended
-    const positions = this.#positions()
-    invariant(positions.length === this.#events.length, 'append gives a position for every event')
-    this.#events.forEach((event, index) => {
-      const position = positions[index]!
-      if (position !== null) appended.push({ ...event, position })
-    })
-    return appended
+    return this.context.tell.wants('appended') ? (this.#appended?.() ?? []) : []
   }
 
   async #nextInLane(record: LedgerRecord): Promise<LedgerRecord | undefined> {

@@ -45,7 +45,7 @@ export const handlingOf = (task: Task, role: Handling['role']): Handling => ({
 export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun): Soon<void> {
   const { tools, settings } = batch.context
   const first = tasks[0]!
-  const context = new TaskContext(first, tools, { openDb: batch.openDb, result: how.result, done: how.done })
+  const context = new TaskContext(first, tools, { openDb: batch.opener(tasks), result: how.result, done: how.done })
   const startedAt = settings.env.elapsed()
   const failed = (error: unknown): never => {
     throw new TaskFailure(tasks, error)
@@ -54,11 +54,11 @@ export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun):
     // It has caught an error after which nothing can commit. The next one would meet it, and be blamed.
     if (batch.tx.broken) failed(batch.tx.broken.error)
     try {
-      batch.emit(eventsOf(batch, tasks, { how, returned }))
+      batch.emit(eventsOf(batch, tasks, { how, returned }), tasks)
     } catch (error) {
       failed(error)
     }
-    handled(batch, tasks, { how, heldMs: settings.env.elapsed() - startedAt })
+    handled(batch, tasks, { how, heldMs: batch.held(startedAt, settings.env.elapsed()) })
   }
   let returned: unknown
   try {

@@ -23,6 +23,8 @@ export interface ReactionState {
   since: number
   /** Events up to here are older than the reaction. */
   replayUntil: number
+  /** Its handler has sent a statement too late to run side by side with others, and does so no more. */
+  inOrder: boolean
   /** Record kinds: parked and waiting work, timers, collected batches and coalesced events. */
   readonly kinds: { readonly work: string; readonly timer: string; readonly batch: string; readonly coalesce: string }
   /** The earliest due time by record kind, as far as this process knows; Infinity for none. */
@@ -74,6 +76,7 @@ export function reactionState(reaction: Reaction, service: AnyService, settings:
     rate: policy.rate && new RateLimit(policy.rate),
     since: 0,
     replayUntil: 0,
+    inOrder: false,
     kinds,
     nextDue: new Map(),
     waiting: 0,

@@ -1,11 +1,13 @@
 /** Events that come from outside a reaction: transact(), publish() and receive(). */
-import { isQuadrilleError, QuadrilleError, sleep } from '../base/index.ts'
-import type { EventRecord, NewEvent } from '../contracts/index.ts'
+import { isQuadrilleError, QuadrilleError, sleep, type TxHandle } from '../base/index.ts'
+import type { NewEvent } from '../contracts/index.ts'
 import type { Claim, Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Returned, Service } from '../service/index.ts'
 import type { App, PublishOptions, Token, TransactContext } from './app.ts'
+import { appendedOf, noPositions } from './appending.ts'
 import { emittedList, newEvents } from './emit.ts'
 import type { ContextTools } from './handler-context.ts'
+import { Gathering, type Appended, type Gathered } from './gathering.ts'
 import { asTransaction, refuseNested } from './nesting.ts'
 import type { Settings } from './settings.ts'
 import type { Telling } from './telling.ts'
@@ -30,6 +32,7 @@ export interface PublishingContext {
 export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'> {
   readonly #context: PublishingContext
   readonly intake: Intake
+  readonly #gathering: Gathering
   #stopped = false
   #open = 0
   #whenNone: (() => void) | undefined
@@ -37,6 +40,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   constructor(context: PublishingContext) {
     this.#context = context
     this.intake = new Intake(context.settings)
+    this.#gathering = new Gathering(context.ledger, context.settings.env)
   }
 
   /** True when no transaction from outside is under way. */
@@ -51,12 +55,12 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   ): Promise<Token> {
     this.#check('transact()', service)
     const emitter = { ...emitterOf(options), where: `transact() of ${service.name}`, source: service.name }
-    return this.#append(emitter.where, async (tx) => {
+    const make = async (handle: () => TxHandle) => {
       const { now, random, uuid } = this.#context.tools
       let db: { readonly opened: unknown } | undefined
       const context = {
         get db() {
-          db ??= { opened: service.db?.open(tx.handle) }
+          db ??= { opened: service.db?.open(handle()) }
           return db.opened as Db
         },
         now,
@@ -65,14 +69,15 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
       }
       const returned = await work(context)
       return newEvents(emittedList(returned, emitter.where), emitter, this.#context.settings)
-    })
+    }
+    return this.#append({ what: emitter.where, owner: service.name, make })
   }
 
   async publish(...[events, options = {}]: Parameters<App['publish']>): Promise<Token> {
     this.#check('publish()')
     const emitter = { ...emitterOf(options), where: 'publish()', source: outside }
     const made = newEvents(emittedList(events, 'publish()'), emitter, this.#context.settings)
-    return this.#append('publish()', async () => made)
+    return this.#append({ what: 'publish()', owner: '', make: async () => made })
   }
 
   async receive(messages: readonly Uint8Array[]): ReturnType<App['receive']> {
@@ -98,7 +103,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
         return { positions: good.length > 0 ? tx.appendLast(good) : noPositions }
       }),
     )
-    const appended = records(good, positions())
+    const appended = appendedOf(good, positions())
     const duplicates = good.length - appended.length
     if (good.length > 0) tell.tell('appended', { events: appended, duplicates, origin: null })
     return { appended: appended.length, duplicates, dead: dead.length }
@@ -118,7 +123,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
       return { positions: events.length > 0 ? tx.appendLast(events) : noPositions }
     })
     if (taken === undefined) return false
-    const appended = records(events, taken.positions())
+    const appended = appendedOf(events, taken.positions())
     const duplicates = events.length - appended.length
     this.#context.tell.tell('appended', { events: appended, duplicates, origin: null })
     return true
@@ -138,13 +143,10 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
       throw new QuadrilleError('SERVICE_UNKNOWN', { service: service.name, known })
   }
 
-  async #append(what: string, make: (tx: LedgerTx) => Promise<readonly NewEvent[]>): Promise<Token> {
+  async #append(one: Gathered): Promise<Token> {
     const { tell } = this.#context
-    const { events, positions } = await this.transaction(what, async (tx) => {
-      const events = await make(tx)
-      return { events, positions: events.length > 0 ? tx.appendLast(events) : noPositions }
-    })
-    const appended = records(events, positions())
+    const { events, positions } = await this.#busy(() => this.#together(one) ?? this.#alone(one))
+    const appended = appendedOf(events, positions)
     if (events.length > 0 && tell.wants('appended'))
       tell.tell('appended', {
         events: appended,
@@ -155,11 +157,26 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     return { correlationId: events[0]?.correlationId ?? '', events: ids }
   }
 
+  /** Undefined when transactions are not gathered now. */
+  #together(one: Gathered): Promise<Appended> | undefined {
+    return this.#gathering.run(one)?.then((appended) => appended ?? this.#alone(one))
+  }
+
+  async #alone({ what, make }: Gathered): Promise<Appended> {
+    const inside = async (tx: LedgerTx) => {
+      const events = await make(() => tx.handle)
+      return { events, positions: events.length > 0 ? tx.appendLast(events) : noPositions }
+    }
+    const { ledger } = this.#context
+    const transact = () => ledger.transact((tx) => asTransaction(what, () => inside(tx)))
+    const { events, positions } = await this.#retried(transact)
+    return { events, positions: positions() }
+  }
+
   /** A collision with another process is no reason to bother the caller. */
   async #retried<T>(attempt: () => Promise<T>): Promise<T> {
     const { env } = this.#context.settings
-    this.#open += 1
-    try {
+    return this.#busy(async () => {
       for (let collisions = 1; ; collisions++) {
         try {
           return await attempt()
@@ -173,14 +190,20 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
           await sleep(env, env.random() * collisionPauseMs * collisions)
         }
       }
+    })
+  }
+
+  /** Counts as under way until it ends. */
+  async #busy<T>(work: () => Promise<T>): Promise<T> {
+    this.#open += 1
+    try {
+      return await work()
     } finally {
       this.#open -= 1
       if (this.#open === 0) this.#whenNone?.()
     }
   }
 }
-
-const noPositions = (): readonly (number | null)[] => []
 
 const emitterOf = ({ correlationId, causationId }: PublishOptions) => ({
   reaction: null,
@@ -189,12 +212,3 @@ const emitterOf = ({ correlationId, causationId }: PublishOptions) => ({
   correlationId,
   causationId,
 })
-
-function records(events: readonly NewEvent[], positions: readonly (number | null)[]): EventRecord[] {
-  const appended: EventRecord[] = []
-  events.forEach((event, index) => {
-    const position = positions[index]
-    if (position !== null && position !== undefined) appended.push({ ...event, position })
-  })
-  return appended
-}

@@ -1,10 +1,12 @@
 /** Where the shop keeps its data. The one place that knows which database it is: handlers, queries and tables do not. */
 import { kysely } from '@quadrille/kysely'
+import { postgres } from '@quadrille/postgres'
 import type { Kysely } from 'kysely'
 import { DatabaseSync } from 'node:sqlite'
-import type { Ledger } from 'quadrille'
+import pg from 'pg'
+import type { Ledger, TxHandle } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
-import { migrate, type ShopTables } from './tables.ts'
+import { migrate, newestTable, type ShopTables } from './tables.ts'
 
 /** What one can only read from. */
 export type Readable<Tables> = Pick<Kysely<Tables>, 'selectFrom'>
@@ -18,14 +20,40 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** Opens it with all tables in place. Several processes may do so at the same time. */
-export async function openDatabase(file: string): Promise<Database> {
+/** Opens `postgres://...`, or else a SQLite file, with all tables in place. Several processes may do so at the same time. */
+export const openDatabase = (address: string): Promise<Database> =>
+  /^postgres(ql)?:/.test(address) ? openPostgres(address) : openSqlite(address)
+
+async function openSqlite(file: string): Promise<Database> {
   const writing = new DatabaseSync(file, { timeout: 10_000 })
   writing.exec('PRAGMA journal_mode = WAL')
-  await migrate(overNative(writing))
+  await migrate(through('sqlite', writing))
   writing.close()
   const reading = new DatabaseSync(file, { readOnly: true })
-  return { ledger: sqlite(file), tables: overNative(reading), close: async () => reading.close() }
+  return { ledger: sqlite(file), tables: through('sqlite', reading), close: async () => reading.close() }
 }
 
-const overNative = (native: DatabaseSync): Kysely<ShopTables> => kysely<ShopTables>().open({ kind: 'sqlite', native })
+async function openPostgres(url: string): Promise<Database> {
+  const pool = new pg.Pool({ connectionString: url, max: 2 })
+  // When the server is restarted the next query gets a new connection.
+  pool.on('error', () => {})
+  const client = await pool.connect()
+  try {
+    await client.query('BEGIN')
+    // Two processes that make the same table at the same time would fail.
+    await client.query('SELECT pg_advisory_xact_lock($1)', [migrationLock])
+    const { rows } = await client.query<{ isThere: boolean }>('SELECT to_regclass($1) IS NOT NULL AS "isThere"', [
+      newestTable,
+    ])
+    if (!rows[0]!.isThere) await migrate(through('postgres', client))
+    await client.query('COMMIT')
+  } finally {
+    client.release()
+  }
+  return { ledger: postgres(url), tables: through('postgres', pool), close: () => pool.end() }
+}
+
+const migrationLock = 20_261_126
+
+const through = (kind: TxHandle['kind'], native: object): Kysely<ShopTables> =>
+  kysely<ShopTables>().open({ kind, native })

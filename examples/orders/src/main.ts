@@ -1,6 +1,7 @@
 /** `npm start`: see README.md for what can be said behind `--`. */
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { run, type RunOptions } from './running/run.ts'
+import { mkdir } from 'node:fs/promises'
+import { databaseIn, run, type RunOptions } from './running/run.ts'
 import { serveAlone, type AloneOptions } from './running/serve-alone.ts'
 import { serviceNames } from './running/worker.ts'
 
@@ -17,7 +18,7 @@ process.once('SIGTERM', () => stop.abort())
 type Given = Omit<RunOptions, 'rate' | 'processes'> & {
   readonly rate?: number
   readonly processes?: number | true
-} & Partial<Omit<AloneOptions, 'data' | 'port'>>
+} & Partial<Omit<AloneOptions, 'database' | 'port'>>
 
 const program = new Command('npm start --')
   .description('Opens a shop whose four services react to each other, and lets customers order.')
@@ -33,6 +34,8 @@ const program = new Command('npm start --')
   .option('--json', 'print nothing but the summary, as one line of JSON', false)
   .option('--processes [n]', 'run each service in a process of its own, or in so many', wholeNumber)
   .option('--data <folder>', 'where the data is kept (default: a temporary folder, removed at the end)')
+  .option('--ledger <url>', 'a PostgreSQL database, postgres://... (default: a SQLite file among the data)')
+  .option('--remember <duration>', 'for how long what was handled is remembered (default: 7d)')
   .option('--port <n>', 'of the API and the page (default: any free port)', wholeNumber, 0)
   .addOption(
     new Option('--service <name>', 'run only this service, beside others on the same data').choices(serviceNames),
@@ -41,10 +44,12 @@ const program = new Command('npm start --')
   .addOption(new Option('--mailbox <url>', 'with --service notifications: the mail server').env('MAILBOX_URL'))
   .allowExcessArguments(false)
   .action(async (given: Given) => {
-    const { service, data } = given
+    const { service, data, ledger } = given
     if (service) {
-      if (!data) return program.error('error: --service needs --data: the folder that the services share')
-      process.exitCode = await serveAlone({ ...given, service, data }, stop.signal)
+      if (!data && !ledger) return program.error('error: --service needs --data or --ledger: what the services share')
+      if (data) await mkdir(data, { recursive: true })
+      const database = ledger ?? databaseIn(data!)
+      process.exitCode = await serveAlone({ ...given, service, database }, stop.signal)
       return
     }
     const rate = given.rate ?? (given.chaos ? 10 : given.once ? Infinity : 8)

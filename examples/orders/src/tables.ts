@@ -7,6 +7,9 @@ import { migratePayments, type PaymentTables } from './payments.ts'
 
 export type ShopTables = OrderTables & PaymentTables & InventoryTables & NotificationTables
 
+/** Made last: when it is there, all are. */
+export const newestTable: keyof ShopTables = 'notifications_mail'
+
 /** The SQL is such as both SQLite and PostgreSQL understand. */
 export async function migrate(db: Kysely<ShopTables>): Promise<void> {
   await migrateOrders(db)

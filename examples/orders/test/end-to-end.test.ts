@@ -127,7 +127,7 @@ test('what makes no sense is refused with a sentence', limit, async (t) => {
     [['--fast'], /unknown option '--fast'/],
     [['--orders', 'many'], /must be a whole number/],
     [['--service', 'shipping', '--data', 'x'], /Allowed choices are orders, payments, inventory, notifications/],
-    [['--service', 'payments'], /needs --data/],
+    [['--service', 'payments'], /needs --data or --ledger/],
     [['--service', 'payments', '--data', join(tmpdir(), 'nobody')], /needs --provider/],
     [['--processes', 'many'], /must be a whole number/],
     [['extra'], /too many arguments/],

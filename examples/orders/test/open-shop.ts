@@ -15,7 +15,13 @@ export async function openShop(
   const data = await mkdtemp(join(tmpdir(), 'quadrille-api-'))
   const provider = await startProvider({ file: ':memory:', trouble })
   const mailbox = await startMailbox()
-  const worker = await startWorker({ data, services, provider: provider.url, mailbox: mailbox.url, port: 0 })
+  const worker = await startWorker({
+    database: join(data, 'orders.db'),
+    services,
+    provider: provider.url,
+    mailbox: mailbox.url,
+    port: 0,
+  })
   t.after(async () => {
     try {
       await worker.stop()

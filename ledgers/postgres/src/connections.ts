@@ -96,7 +96,7 @@ export class Line {
     await client?.end().catch(() => {})
   }
 
-  async #connect(): Promise<pg.Client> {
+  #connect(): Promise<pg.Client> {
     const client = new pg.Client({ ...this.#context.settings.client, pipeline: true })
     const gone = () => {
       if (this.#client !== made) return

@@ -1,6 +1,7 @@
 /** The open transaction as a reaction of a service sees it: pg's `query`, which ends with the transaction. */
 import pg from 'pg'
-import { QuadrilleError, type DbAdapter, type TxHandle } from 'quadrille'
+import { QuadrilleError, type DbAdapter, type LedgerTx, type TxHandle } from 'quadrille'
+import { needsOwnTurn } from './own-turn.ts'
 import { transactionControl } from './transaction-control.ts'
 
 /**
@@ -40,6 +41,9 @@ export interface HandleSource {
   succeeded(): void
 }
 
+/** See {@link LedgerTx.side}. */
+export type Sending = Parameters<NonNullable<LedgerTx['side']>>[0]
+
 /** Texts that were looked at and do not control the transaction; a service has few. */
 const harmlessMax = 1_000
 
@@ -48,14 +52,19 @@ export class GatedHandle implements PostgresHandle {
   static readonly #harmless = new Set<string>()
   readonly getTypeParser = pg.types.getTypeParser
   readonly #source: HandleSource
+  readonly #sending: Sending | undefined
 
-  constructor(source: HandleSource) {
+  /** @param sending - Called before each statement is sent; when it throws, the statement is not. */
+  constructor(source: HandleSource, sending?: Sending) {
     this.#source = source
+    this.#sending = sending
   }
 
   async query(text: string | pg.QueryConfig, values?: readonly unknown[]): Promise<never> {
     this.#source.check('the handle')
-    refuseControl(typeof text === 'string' ? text : text.text)
+    const sql = typeof text === 'string' ? text : text.text
+    refuseControl(sql)
+    this.#sending?.(needsOwnTurn(sql))
     const client = await this.#source.begin()
     this.#source.check('the handle')
     try {

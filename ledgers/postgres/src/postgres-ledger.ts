@@ -63,6 +63,7 @@ interface Opened {
 export class PostgresLedger implements Ledger {
   readonly name: string
   readonly parallel = 1
+  readonly sideBySide = true
   readonly #settings: PostgresLedgerSettings
   #opened: Opened | undefined
   #closing: Promise<void> | undefined

@@ -9,7 +9,7 @@ import type pg from 'pg'
 import { invariant, QuadrilleError, type Claim, type LedgerRecord, type LedgerTx, type NewEvent } from 'quadrille'
 import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
 import { appendValues, recordOf } from './event-rows.ts'
-import { GatedHandle, type HandleSource } from './postgres-handle.ts'
+import { GatedHandle, type HandleSource, type Sending } from './postgres-handle.ts'
 import { hasState, isAway, isConflictError, isFromServer, leaseLostState, messageOf } from './postgres-errors.ts'
 import {
   lanesStatement,
@@ -108,6 +108,10 @@ export class PostgresTx implements LedgerTx, HandleSource {
     this.#claims.push(claim)
   }
 
+  side(sending: Sending): TxHandle {
+    return { kind: 'postgres', native: new GatedHandle(this, sending) }
+  }
+
   async append(events: readonly NewEvent[]): Promise<readonly (number | null)[]> {
     if (events.length === 0) return []
     return this.#takePositions(events, await this.#ask(this.#appendStatement(events)))
@@ -168,7 +172,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
 
   /** Undoes everything. Never throws: when the connection is gone the server does it by itself. */
   async rollback(): Promise<void> {
-    if (!this.#begun || this.#client.getTransactionStatus() === 'I') return
+    // Not to be judged by the state of the connection: BEGIN, or what the work did not wait for, may be on its way.
+    if (!this.#begun) return
     await runGroup(this.#client, [{ text: 'ROLLBACK' }]).catch(() => {})
   }
 

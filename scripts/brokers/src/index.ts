@@ -1,5 +1,5 @@
 /**
- * Real brokers for tests, benchmarks and examples, each as an instance of our own on a loopback port.
+ * Real brokers, and PostgreSQL, for tests, benchmarks and examples, each as an instance of our own on a loopback port.
  *
  * A test file that needs one:
  *
@@ -33,6 +33,7 @@
  */
 import { kafka } from './kafka.ts'
 import { elasticmq, nats, rabbitmq, redis } from './kinds.ts'
+import { postgres } from './postgres.ts'
 import { startBroker, type Broker, type BrokerKind, type StartOptions } from './process.ts'
 import { stateOf } from './state.ts'
 
@@ -40,7 +41,7 @@ export type { Broker, BrokerKind, StartOptions } from './process.ts'
 export { freePort, tcpProxy, type TcpProxy } from './tcp.ts'
 
 /** Every broker that can be started, by name. */
-export const kinds = { kafka, nats, rabbitmq, redis, elasticmq } as const satisfies Record<string, BrokerKind>
+export const kinds = { kafka, nats, rabbitmq, redis, elasticmq, postgres } as const satisfies Record<string, BrokerKind>
 
 /** The name of a broker. */
 export type BrokerName = keyof typeof kinds

@@ -9,8 +9,8 @@ import { realBroker, tcpProxy, type BrokerName } from '../src/index.ts'
 import { commandLine } from '../src/process.ts'
 import { isOpen } from '../src/tcp.ts'
 
-// Each is started by the tests of its wire too; these are enough to try each way of starting: a program and a script.
-const tried: readonly BrokerName[] = ['redis', 'nats']
+// Each is started by the tests of its wire too; these are enough to try each way of starting: a program and a script; PostgreSQL, as root, by another user.
+const tried: readonly BrokerName[] = ['redis', 'nats', 'postgres']
 
 for (const name of tried) {
   const real = realBroker(name)

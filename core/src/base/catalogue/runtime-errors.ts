@@ -2,6 +2,12 @@
 import { spec } from './error-spec.ts'
 
 export const runtimeErrors = {
+  HANDLER_RUN_AGAIN: spec<Record<never, never>>({
+    retryable: true,
+    what: () =>
+      'the transaction is rolled back, because this handler needs the answers to its statements before it goes on',
+    fix: () => 'Nothing to do: it is run again, and from now on alone. Do not swallow this error.',
+  }),
   APP_STOPPED: spec<{ operation: string }>({
     retryable: false,
     what: (d) => `${d.operation} was called after stop()`,

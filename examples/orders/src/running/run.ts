@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Duration } from 'quadrille'
 import { goShopping } from '../customers.ts'
 import { startMailbox } from '../mailbox/mailbox-server.ts'
 import type { OrderCounts } from '../order-queries.ts'
@@ -32,7 +33,13 @@ export interface RunOptions {
   readonly rate: number
   /** Kept afterwards. Default: a temporary folder, removed at the end. */
   readonly data?: string
+  /** The address of a PostgreSQL database. Default: a SQLite file among the data. */
+  readonly ledger?: string
+  /** For how long what was handled is remembered. Default: the toolkit's. */
+  readonly remember?: Duration
 }
+
+export const databaseIn = (data: string): string => join(data, 'orders.db')
 
 const lostMailAnswers = 0.03
 const drawEveryMs = 150
@@ -59,9 +66,11 @@ async function openWorld(data: string, options: RunOptions, closing: (() => Prom
   const losesAnswer = (messageId: string) => draw(seed, 'mail', messageId) < lostMailAnswers
   const mailbox = await startMailbox({ file: join(data, 'mailbox.jsonl'), losesAnswer })
   closing.push(() => mailbox.close())
-  const shop = await open({ data, provider: provider.url, mailbox: mailbox.url, port: options.port }, options)
+  const database = options.ledger ?? databaseIn(data)
+  const { port, remember } = options
+  const shop = await open({ database, provider: provider.url, mailbox: mailbox.url, port, remember }, options)
   closing.push(() => shop.stop())
-  const witnesses = await callWitnesses({ data, provider: provider.url, mailbox })
+  const witnesses = await callWitnesses({ database, provider: provider.url, mailbox })
   closing.push(() => witnesses.close())
 
   const progress = options.json ? silent : progressOn(process.stdout)
@@ -112,7 +121,9 @@ async function trade({ options, stop, shop, witnesses, progress }: Trade): Promi
   const accepted: string[] = []
   const line = async () =>
     statusLine(await witnesses.counts(), { placed: accepted.length, total: orders.length, kills: shop.kills() })
-  const drawing = setInterval(() => void line().then((text) => progress.show(text)), drawEveryMs)
+  const draw = () => line().then((text) => progress.show(text))
+  // A database that is away for a moment shows by the line standing still.
+  const drawing = setInterval(() => void draw().catch(() => {}), drawEveryMs)
   const closed = new AbortController()
   const signal = AbortSignal.any([stop, closed.signal])
   try {

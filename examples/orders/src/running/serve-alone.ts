@@ -1,11 +1,11 @@
 /** One service as a process of its own, started by hand, on the data that it shares with the others. */
-import { mkdir } from 'node:fs/promises'
 import { untilAborted } from './until-aborted.ts'
 import { startWorker, type ServiceName } from './worker.ts'
 
 export interface AloneOptions {
   readonly service: ServiceName
-  readonly data: string
+  /** A SQLite file, or the address of a PostgreSQL database. */
+  readonly database: string
   readonly port: number
   readonly provider?: string
   readonly mailbox?: string
@@ -13,19 +13,18 @@ export interface AloneOptions {
 
 /** Runs until it is told to stop. Returns the exit code. */
 export async function serveAlone(options: AloneOptions, stop: AbortSignal): Promise<number> {
-  const { service, data, port, provider, mailbox } = options
+  const { service, database, port, provider, mailbox } = options
   const missing =
     service === 'payments' && !provider ? '--provider' : service === 'notifications' && !mailbox ? '--mailbox' : null
   if (missing) {
     console.error(`error: --service ${service} needs ${missing}: the address that a run without --service prints`)
     return 1
   }
-  await mkdir(data, { recursive: true })
   // A service that never calls the outside needs no address; this one leads nowhere.
   const nowhere = 'http://127.0.0.1:9'
   const outside = { provider: provider ?? nowhere, mailbox: mailbox ?? nowhere }
-  const worker = await startWorker({ data, services: [service], port, ...outside })
-  console.log(`${service} runs on ${data}${worker.api ? `, its API at ${worker.api}` : ''} (Ctrl-C stops)`)
+  const worker = await startWorker({ database, services: [service], port, ...outside })
+  console.log(`${service} runs on ${database}${worker.api ? `, its API at ${worker.api}` : ''} (Ctrl-C stops)`)
   await untilAborted(stop)
   await worker.stop()
   return 0

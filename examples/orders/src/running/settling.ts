@@ -20,7 +20,7 @@ export async function waitUntilSettled({ shop, witnesses, accepted, signal }: Se
   let last = ''
   let changed = performance.now()
   while (!signal.aborted && performance.now() - changed < patienceMs) {
-    const missing = await whatIsMissing(witnesses, accepted)
+    const missing = await whatIsMissing(witnesses, accepted).catch((error: Error) => error.message)
     if (missing === '' && (await shop.isQuiet())) return
     if (missing !== last) changed = performance.now()
     last = missing

@@ -7,11 +7,9 @@ import type { Mailbox } from '../mailbox/mailbox-server.ts'
 import { orderQueries, type OrderCounts } from '../order-queries.ts'
 import type { ProviderTotals } from '../payment-provider/provider-server.ts'
 import type { ShopTables } from '../tables.ts'
-import { databaseFile } from './worker.ts'
 
 export interface WitnessOptions {
-  /** The folder with the database. */
-  readonly data: string
+  readonly database: string
   /** The payment provider's address. */
   readonly provider: string
   readonly mailbox: Mailbox
@@ -28,12 +26,13 @@ export interface Witnesses {
 }
 
 /** Reads only: nothing that is asked here can change a run. */
-export async function callWitnesses({ data, provider, mailbox }: WitnessOptions): Promise<Witnesses> {
-  const database = await openDatabase(databaseFile(data))
+export async function callWitnesses({ database: address, provider, mailbox }: WitnessOptions): Promise<Witnesses> {
+  const database = await openDatabase(address)
   const { ledger, tables } = database
   await ledger.open(systemEnv)
   const queries = orderQueries(tables)
   const endings = followEndings(ledger)
+  const following = setInterval(() => void endings().catch(() => {}), followEveryMs)
   const ask = async <T>(path: string) => (await (await fetch(new URL(path, provider))).json()) as T
   return {
     counts: () => queries.counts(),
@@ -45,6 +44,7 @@ export async function callWitnesses({ data, provider, mailbox }: WitnessOptions)
       return { repeatedCharges: (await ask<ProviderTotals>('/totals')).repeats, repeatedMails: mailbox.repeats() }
     },
     async close() {
+      clearInterval(following)
       await database.close()
       await ledger.close()
     },
@@ -71,6 +71,8 @@ async function readTables(db: Readable<ShopTables>): Promise<Pick<Facts, 'orders
   }
 }
 
+const followEveryMs = 1_000
+
 /**
  * Every announcement of an end, from the log of events itself. It is followed as it grows, so that what retention
  * removes later was seen.
@@ -79,7 +81,8 @@ function followEndings(ledger: Ledger): () => Promise<Facts['endings']> {
   const types = [OrderCompleted.type, OrderCancelled.type]
   const endings: { orderId: string; type: string }[] = []
   let after = 0
-  return async () => {
+  let last: Promise<unknown> = Promise.resolve()
+  async function readOn(): Promise<Facts['endings']> {
     for (let end = false; !end;) {
       const page = await ledger.read({ after, limit: 1_000, types })
       for (const event of page.events) endings.push({ orderId: event.key, type: event.type })
@@ -87,5 +90,10 @@ function followEndings(ledger: Ledger): () => Promise<Facts['endings']> {
       end = page.end
     }
     return [...endings]
+  }
+  return () => {
+    const next = last.catch(() => {}).then(readOn)
+    last = next
+    return next
   }
 }

@@ -1,5 +1,4 @@
 /** A process's share of the shop: some or all of the services on the one database, and the API beside the orders. */
-import { join } from 'node:path'
 import { start, type App, type Duration } from 'quadrille'
 import { orderApi } from '../api.ts'
 import { checkout, outside } from '../choreography.ts'
@@ -11,8 +10,8 @@ export const serviceNames = ['orders', 'payments', 'inventory', 'notifications']
 export type ServiceName = (typeof serviceNames)[number]
 
 export interface WorkerOptions {
-  /** The folder with the database. */
-  readonly data: string
+  /** The database: a SQLite file, or the address of a PostgreSQL database. */
+  readonly database: string
   readonly services: readonly ServiceName[]
   /** Where the payment provider and the mail server are. */
   readonly provider: string
@@ -20,7 +19,9 @@ export interface WorkerOptions {
   /** The port of the API, which runs where the order service runs; 0 for any free one. */
   readonly port: number
   /** How soon others take over what a dead process leaves behind. Default: the toolkit's. */
-  readonly lease?: Duration
+  readonly lease?: Duration | undefined
+  /** For how long what was handled is remembered. Default: the toolkit's. */
+  readonly remember?: Duration | undefined
 }
 
 export interface Worker {
@@ -30,19 +31,19 @@ export interface Worker {
   stop(): Promise<void>
 }
 
-/** True when the services of this process have nothing left to do, as far as they can know. */
+/** True when the services of this process have nothing left to do; false also when they can not be asked now. */
 export async function isQuiet(app: App): Promise<boolean> {
-  const { readers } = await app.health()
-  return readers.every((reader) => reader.backlog === 0 && reader.waiting === 0)
+  const health = await app.health().catch(() => undefined)
+  return health?.readers.every((reader) => reader.backlog === 0 && reader.waiting === 0) ?? false
 }
 
-export const databaseFile = (data: string): string => join(data, 'orders.db')
-
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const database = await openDatabase(databaseFile(options.data))
+  const database = await openDatabase(options.database)
   const all = checkout(outside(options)).services
   const services = all.filter((service) => options.services.some((name) => name === service.name))
-  const app = await start({ services, ledger: database.ledger, lease: options.lease })
+  const { lease, remember } = options
+  const retention = remember === undefined ? {} : { events: remember, memory: remember, every: '5s' as const }
+  const app = await start({ services, ledger: database.ledger, lease, retention })
   const queries = orderQueries(database.tables)
   const http = options.services.includes('orders') ? await serveHttp(orderApi(app, queries), options.port) : undefined
   return {

@@ -107,11 +107,9 @@ export class PostgresLedger implements Ledger {
     const opened = this.#open('transact')
     opened.active += 1
     try {
-      const { value, appended } = await this.#run(opened, work)
-      if (appended.length > 0) {
-        opened.log.committed(appended)
-        opened.wakes.committed()
-      }
+      const { value, tx } = await this.#run(opened, work)
+      opened.log.committed(tx.appended)
+      if (tx.hasAppended) opened.wakes.committed()
       return value
     } finally {
       opened.active -= 1
@@ -190,7 +188,7 @@ export class PostgresLedger implements Ledger {
   async #run<T>(
     opened: Opened,
     work: (tx: LedgerTx) => Promise<T>,
-  ): Promise<{ readonly value: T; readonly appended: readonly EventRecord[] }> {
+  ): Promise<{ readonly value: T; readonly tx: PostgresTx }> {
     const client = await opened.pool.take()
     const tx = new PostgresTx(client, opened.tx)
     let broken: unknown
@@ -198,7 +196,7 @@ export class PostgresLedger implements Ledger {
       const value = await work(tx)
       tx.close()
       await tx.commit()
-      return { value, appended: tx.appended }
+      return { value, tx }
     } catch (error) {
       const isLost = isAway(error) || tx.isLost
       broken = isLost || isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN') ? error : undefined

@@ -53,6 +53,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
   readonly #claims: Claim[] = []
   readonly #appended: EventRecord[] = []
   readonly #last: LastAppend[] = []
+  #hasAppended = false
   #begun = false
   #open = true
   #failure: { readonly error: unknown } | undefined
@@ -63,9 +64,14 @@ export class PostgresTx implements LedgerTx, HandleSource {
     this.handle = { kind: 'postgres', native: new GatedHandle(this) }
   }
 
-  /** What was appended and is no duplicate. */
+  /** What was appended with the commit and is no duplicate; what came before may be gone with a savepoint. */
   get appended(): readonly EventRecord[] {
     return this.#appended
+  }
+
+  /** True when there may be new events for others to read. */
+  get hasAppended(): boolean {
+    return this.#hasAppended || this.#appended.length > 0
   }
 
   get broken(): { readonly error: unknown } | undefined {
@@ -114,7 +120,9 @@ export class PostgresTx implements LedgerTx, HandleSource {
 
   async append(events: readonly NewEvent[]): Promise<readonly (number | null)[]> {
     if (events.length === 0) return []
-    return this.#takePositions(events, await this.#ask(this.#appendStatement(events)))
+    const rows = await this.#ask(this.#appendStatement(events))
+    this.#hasAppended = true
+    return numbersOf(rows[0]![0]!)
   }
 
   appendLast(events: readonly NewEvent[]): () => readonly (number | null)[] {

@@ -1,7 +1,7 @@
 /** Places for tests on the real server: schemas with random names, removed afterwards. */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { sleep, systemEnv, type TxHandle } from 'quadrille'
+import { sleep, systemEnv, type NewEvent, type TxHandle } from 'quadrille'
 import type { LedgerHarness, LedgerPlace } from 'quadrille/conformance'
 import { postgres, type PostgresHandle, type PostgresOptions } from '@quadrille/postgres'
 
@@ -65,5 +65,26 @@ export function postgresHarness(options: PostgresOptions = {}, url = serverUrl):
           }, url),
       }
     },
+  }
+}
+
+/** An event with this id; the rest as given, or plain. */
+export function newEvent(id: string, fields: Partial<NewEvent> = {}): NewEvent {
+  return {
+    id,
+    type: 'thing.happened',
+    version: 1,
+    source: 'test',
+    key: 'key-1',
+    correlationId: id,
+    causationId: null,
+    reaction: null,
+    hops: 0,
+    time: systemEnv.now(),
+    traceparent: null,
+    tracestate: null,
+    data: `{"id":"${id}"}`,
+    extensions: null,
+    ...fields,
   }
 }

@@ -123,7 +123,7 @@ export class LeaseKeeper {
     if (lost.length > 0)
       this.#context.tools.log.warn(
         { code: 'LEASE_LOST', reader: this.#context.plan.reader, partitions: lost },
-        'partitions went to another process: this one was silent for longer than its lease; work in hand is void',
+        'partitions were lost: this process was silent for longer than its lease, or a connection was lost; work in hand is void',
       )
     for (const { partition, epoch, position } of grant) {
       const known = this.#held.get(partition)

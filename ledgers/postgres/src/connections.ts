@@ -85,8 +85,7 @@ export class Line {
 
   /** The connection. */
   connected(): Promise<pg.Client> {
-    this.#client ??= this.#connect()
-    return this.#client
+    return this.#client ?? this.#connect()
   }
 
   /** Ends the connection. What is under way is answered first. */

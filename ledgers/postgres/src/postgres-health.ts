@@ -13,7 +13,9 @@ const holdersSql = ({ locks }: SchemaNames) => `
     extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000 AS age, p.owner
   FROM pg_catalog.pg_locks l
   LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-  LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
+  LEFT JOIN pg_catalog.pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid'
+    AND t.virtualtransaction = l.virtualtransaction
+  LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = t.transactionid
   WHERE l.locktype = 'advisory' AND l.classid = ${locks.gate >>> 0} AND l.objsubid = 2
     AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   ORDER BY l.pid, p.gid`

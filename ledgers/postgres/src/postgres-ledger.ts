@@ -198,11 +198,11 @@ export class PostgresLedger implements Ledger {
       await tx.commit()
       return { value, tx }
     } catch (error) {
-      const isLost = isAway(error) || tx.isLost
-      broken = isLost || isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN') ? error : undefined
+      const lostBy = isAway(error) ? error : tx.lostBy
+      broken = lostBy !== undefined || isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN') ? error : undefined
       tx.close()
       await tx.rollback()
-      if (isLost && !isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN')) throw this.#unreachable(error)
+      if (lostBy !== undefined && !isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN')) throw this.#unreachable(lostBy)
       throw error
     } finally {
       client.release(broken !== undefined)
@@ -250,7 +250,15 @@ export class PostgresLedger implements Ledger {
   async #prepare({ line }: Opened): Promise<void> {
     const { names, migrates } = this.#settings
     const runner = await runnerOn(line)
-    if (migrates) return migrate(runner, names, this.name)
+    if (migrates) {
+      await migrate(runner, names, this.name)
+      // A copy that was made without sequences would give positions away a second time. Never so in a whole one.
+      const text = `SELECT setval('${names.quoted.replaceAll("'", "''")}.positions', newest)
+        FROM (SELECT max(position) AS newest FROM ${names.quoted}.events) AS log, ${names.quoted}.positions
+        WHERE newest > last_value OR newest = last_value AND NOT is_called`
+      await runner.rows({ text })
+      return
+    }
     if ((await pendingSql(runner, names, this.name)) === '') return
     const problem = `its schema ${names.schema} is not there or of an older version, and migrate is false`
     throw new QuadrilleError('LEDGER_INCOMPATIBLE', { ledger: this.name, problem })

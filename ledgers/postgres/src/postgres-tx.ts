@@ -186,8 +186,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
   }
 
   /** The connection was lost while the work was under way: nothing of it was committed, whatever it made of that. */
-  get isLost(): boolean {
-    return this.#failure !== undefined && isAway(this.#failure.error)
+  get lostBy(): unknown {
+    return this.#failure !== undefined && isAway(this.#failure.error) ? this.#failure.error : undefined
   }
 
   /** Limits for what may hang, and a lock by which an heir finds the transaction of a process that sleeps. */

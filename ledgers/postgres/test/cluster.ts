@@ -114,8 +114,18 @@ export class Cluster {
   async start(): Promise<void> {
     const options = ['listen_addresses=127.0.0.1', `port=${this.port}`, 'unix_socket_directories=', ...this.#settings]
     const flags = ['-D', join(this.#folder, 'data'), ...options.flatMap((option) => ['-c', option])]
-    this.#server = spawn(...asItsUser(join(programs()!, 'postgres'), flags), { stdio: 'ignore' })
+    const spawnServer = () => {
+      const server = spawn(...asItsUser(join(programs()!, 'postgres'), flags), { stdio: 'ignore' })
+      this.#server = server
+      // What a killed server leaves behind notices it a moment later; until then the new one can not begin.
+      server.once('exit', (code) => {
+        if (code !== null && code !== 0 && this.#server === server && !ready) setTimeout(spawnServer, 100)
+      })
+    }
+    let ready = false
+    spawnServer()
     await untilReady(this.url)
+    ready = true
   }
 
   /** SIGKILL to the server: nothing is written any more, as when the power goes. Its children notice and end. */

@@ -1,0 +1,48 @@
+/** A process that takes part: handles events on a ledger and tells what it does, one line each. Started by processes.test.ts. */
+import { event, service, silentLogger, sleep, start, systemEnv } from 'quadrille'
+import { pgClient, postgres } from '@quadrille/postgres'
+import * as z from 'zod'
+
+/** What a member is told, as JSON in its first argument. */
+export interface MemberOptions {
+  readonly url: string
+  readonly schema: string
+  readonly name: string
+  /** How wrong its clock is. */
+  readonly shiftMs: number
+}
+
+export const Asked = event('asked', { key: 'id', schema: z.object({ id: z.string() }) })
+export const Answered = event('answered', { key: 'id', schema: z.object({ id: z.string() }) })
+
+const tell = (line: string): void => void process.stdout.write(`${line}\n`)
+
+async function run({ url, schema, name, shiftMs }: MemberOptions): Promise<void> {
+  const answering = service('answering', { db: pgClient() }).on(
+    Asked,
+    { emits: [Answered] },
+    async ({ id }, { db }) => {
+      await db.query(`UPDATE "${schema}_user".hot SET n = n + 1`)
+      if (id.startsWith('slow') && name === 'first') {
+        tell(`inside ${id}`)
+        await sleep(systemEnv, 500)
+      }
+      await db.query(`INSERT INTO "${schema}_user".done (id, member) VALUES ($1, $2)`, [id, name])
+      return Answered({ id })
+    },
+  )
+  const app = await start({
+    services: [answering],
+    ledger: postgres(url, { schema }),
+    env: { ...systemEnv, now: () => systemEnv.now() + shiftMs },
+    log: silentLogger,
+    hooks: {
+      leases: ({ held }) => tell(`held ${held}`),
+      handled: ({ event: { key } }) => tell(`handled ${key}`),
+    },
+  })
+  tell('ready')
+  process.once('SIGTERM', () => void app.stop().then(() => process.exit(0)))
+}
+
+if (process.argv[2] !== undefined) await run(JSON.parse(process.argv[2]) as MemberOptions)

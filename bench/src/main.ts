@@ -3,6 +3,7 @@ import { listed, parse, UsageError, type Given, type OptionKinds } from './argum
 import { growthCommand, growthOptions } from './growth-command.ts'
 import { orderFlowCommand, orderFlowOptions } from './order-flow-command.ts'
 import { survivalCommand, survivalOptions } from './survival-command.ts'
+import { wireCommand, wireOptions } from './wires/wire-command.ts'
 
 interface Command {
   readonly says: string
@@ -22,6 +23,7 @@ const commands: Readonly<Record<string, Command>> = {
     run: survivalCommand,
   },
   growth: { says: 'the order flow on a ledger full of history', options: growthOptions, run: growthCommand },
+  wire: { says: 'from ledger to ledger over a broker, beside the bare client', options: wireOptions, run: wireCommand },
 }
 
 function help(): string {

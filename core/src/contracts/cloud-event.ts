@@ -64,10 +64,33 @@ export interface BinaryEvent {
 
 /** The event in CloudEvents 1.0 binary mode. A binding adds its prefix (`ce_`, `ce-`, ...) to the names. */
 export function toBinaryEvent(event: NewEvent & { readonly position?: number }): BinaryEvent {
-  const texts = Object.entries(attributesOf(event))
-    .filter(([name]) => name !== 'data')
-    .map(([name, value]): [string, string] => [name, typeof value === 'string' ? value : JSON.stringify(value)])
-  return { attributes: Object.fromEntries(texts), data: event.data }
+  // Written out, because every event that leaves passes here: a loop over attributesOf() costs three times as much.
+  const attributes: Record<string, string> = event.extensions === null ? {} : texts(JSON.parse(event.extensions))
+  attributes['specversion'] = '1.0'
+  attributes['id'] = event.id
+  attributes['source'] = event.source
+  attributes['type'] = event.type
+  attributes['time'] = new Date(event.time).toISOString()
+  attributes['datacontenttype'] = 'application/json'
+  attributes['dataversion'] = String(event.version)
+  attributes['partitionkey'] = event.key
+  if (event.position !== undefined) attributes['sequence'] = sequenceOf(event.position)
+  attributes['correlationid'] = event.correlationId
+  if (event.causationId !== null) attributes['causationid'] = event.causationId
+  attributes['hops'] = String(event.hops)
+  if (event.reaction !== null) attributes['reaction'] = event.reaction
+  if (event.traceparent !== null) attributes['traceparent'] = event.traceparent
+  if (event.tracestate !== null) attributes['tracestate'] = event.tracestate
+  return { attributes, data: event.data }
+}
+
+const sequenceOf = (position: number): string => String(position).padStart(20, '0')
+
+function texts(extensions: unknown): Record<string, string> {
+  const entries = Object.entries(extensions as Record<string, unknown>).filter(([name]) => name !== 'data')
+  return Object.fromEntries(
+    entries.map(([name, value]): [string, string] => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
+  )
 }
 
 function attributesOf(event: NewEvent & { readonly position?: number }): Record<string, unknown> {
@@ -81,7 +104,7 @@ function attributesOf(event: NewEvent & { readonly position?: number }): Record<
     datacontenttype: 'application/json',
     dataversion: event.version,
     partitionkey: event.key,
-    ...(event.position === undefined ? {} : { sequence: String(event.position).padStart(20, '0') }),
+    ...(event.position === undefined ? {} : { sequence: sequenceOf(event.position) }),
     correlationid: event.correlationId,
     ...(event.causationId === null ? {} : { causationid: event.causationId }),
     hops: event.hops,
@@ -107,7 +130,7 @@ export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
     const base64 = 'data_base64' in attributes
     fail(`data is missing${base64 ? ' (data_base64 is not supported)' : ''}`)
   }
-  return fromAttributes(attributes, JSON.stringify(data), receivedMs)
+  return fromAttributes(attributes, () => JSON.stringify(data), receivedMs)
 }
 
 /**
@@ -122,12 +145,10 @@ export function fromBinaryEvent(
   body: Uint8Array,
   receivedMs = 0,
 ): NewEvent {
-  const event = fromAttributes(attributes, '', receivedMs)
-  parse(body)
-  return { ...event, data: utf8.decode(body) }
+  return fromAttributes(attributes, () => jsonText(body), receivedMs)
 }
 
-function fromAttributes(json: Readonly<Record<string, unknown>>, data: string, receivedMs: number): NewEvent {
+function fromAttributes(json: Readonly<Record<string, unknown>>, dataOf: () => string, receivedMs: number): NewEvent {
   if (json['specversion'] !== '1.0') fail(`specversion is ${JSON.stringify(json['specversion'])}, expected "1.0"`)
   const id = text(json, 'id') ?? fail('id is missing')
   if (id.length > idCharsMax) fail(`id is longer than ${idCharsMax} characters`)
@@ -138,7 +159,6 @@ function fromAttributes(json: Readonly<Record<string, unknown>>, data: string, r
   const time = text(json, 'time')
   const timeMs = time === null ? receivedMs : timestamp.test(time) ? Date.parse(time) : NaN
   if (Number.isNaN(timeMs)) fail(`time is not an RFC 3339 timestamp: ${time}`)
-  const extensions = Object.entries(json).filter(([name]) => !own.has(name))
   return {
     id,
     type,
@@ -152,14 +172,25 @@ function fromAttributes(json: Readonly<Record<string, unknown>>, data: string, r
     reaction: text(json, 'reaction'),
     traceparent: text(json, 'traceparent'),
     tracestate: text(json, 'tracestate'),
-    data,
-    extensions: extensions.length === 0 ? null : JSON.stringify(Object.fromEntries(extensions)),
+    data: dataOf(),
+    extensions: extensionsOf(json),
   }
 }
 
-function parse(bytes: Uint8Array): unknown {
+function extensionsOf(json: Readonly<Record<string, unknown>>): string | null {
+  let extensions: Record<string, unknown> | null = null
+  for (const name in json) if (!own.has(name)) (extensions ??= {})[name] = json[name]
+  return extensions === null ? null : JSON.stringify(extensions)
+}
+
+const parse = (bytes: Uint8Array): unknown => parsed(bytes).value
+
+const jsonText = (bytes: Uint8Array): string => parsed(bytes).text
+
+function parsed(bytes: Uint8Array): { readonly text: string; readonly value: unknown } {
   try {
-    return JSON.parse(utf8.decode(bytes))
+    const text = utf8.decode(bytes)
+    return { text, value: JSON.parse(text) as unknown }
   } catch (error) {
     throw new QuadrilleError('EVENT_UNDECODABLE', { reason: (error as Error).message }, error)
   }

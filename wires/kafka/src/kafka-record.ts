@@ -16,16 +16,35 @@ const recordOverheadBytes = 40
 /** Two lengths, mostly of one byte. */
 const headerOverheadBytes = 3
 
-/** The same few names again and again: made once. Attributes of strangers could be without end, so not for ever. */
-const headerNames = new Map<string, Buffer>()
-const headerNamesMax = 1_000
+/** The same few texts again and again are made once. Those of strangers could be without end, so there is a limit. */
+const textsMax = 1_000
+
+class Texts {
+  readonly #known = new Map<string, Buffer>()
+
+  bytes(text: string): Buffer {
+    const known = this.#known.get(text)
+    if (known !== undefined) return known
+    const bytes = Buffer.from(text)
+    if (this.#known.size < textsMax) this.#known.set(text, bytes)
+    return bytes
+  }
+}
+
+const names = new Texts()
+const values = new Texts()
+/** Attributes with few values. */
+const repeated = new Set('specversion datacontenttype type source dataversion hops reaction'.split(' '))
+
+const headerNames = new Map<string, string>()
 
 function headerName(attribute: string): Buffer {
-  const known = headerNames.get(attribute)
-  if (known !== undefined) return known
-  const name = Buffer.from(attribute === 'datacontenttype' ? contentType : prefix + attribute)
-  if (headerNames.size < headerNamesMax) headerNames.set(attribute, name)
-  return name
+  let name = headerNames.get(attribute)
+  if (name === undefined) {
+    name = attribute === 'datacontenttype' ? contentType : prefix + attribute
+    if (headerNames.size < textsMax) headerNames.set(attribute, name)
+  }
+  return names.bytes(name)
 }
 
 /** The event in binary mode. */
@@ -33,15 +52,16 @@ export function toRecord(event: EventRecord, topic: string): OutgoingRecord {
   const { attributes, data } = toBinaryEvent(event)
   const headers = new Map<Buffer, Buffer>()
   const key = Buffer.from(event.key)
-  const value = Buffer.from(data)
-  let bytes = recordOverheadBytes + key.length + value.length
+  const body = Buffer.from(data)
+  let bytes = recordOverheadBytes + key.length + body.length
   for (const attribute in attributes) {
     const name = headerName(attribute)
-    const text = Buffer.from(attributes[attribute]!)
+    const value = attributes[attribute]!
+    const text = repeated.has(attribute) ? values.bytes(value) : Buffer.from(value)
     headers.set(name, text)
     bytes += name.length + text.length + headerOverheadBytes
   }
-  return { record: { topic, key, value, headers }, bytes }
+  return { record: { topic, key, value: body, headers }, bytes }
 }
 
 const attributeNames = new Map<string, string>()
@@ -51,7 +71,7 @@ function attributeName(header: string): string | null {
   if (known !== undefined) return known
   const lower = header.toLowerCase()
   const name = lower === contentType ? 'datacontenttype' : lower.startsWith(prefix) ? lower.slice(prefix.length) : null
-  if (name !== null && attributeNames.size < headerNamesMax) attributeNames.set(header, name)
+  if (name !== null && attributeNames.size < textsMax) attributeNames.set(header, name)
   return name
 }
 

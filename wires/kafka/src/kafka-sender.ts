@@ -167,8 +167,7 @@ export class KafkaSender {
   }
 
   #produce(items: readonly Placed[]): Promise<unknown> {
-    // The client writes into what it is given.
-    const messages = items.map(({ record }) => ({ ...record }))
+    const messages = items.map(({ record }) => record)
     return this.#inTime((producer) => producer.send({ messages, acks: acksAll }))
   }
 

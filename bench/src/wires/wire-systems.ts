@@ -1,0 +1,33 @@
+/** The wires that can be measured: how each is made, and the same work with its bare client. A wire is a few lines here. */
+import type { BrokerName } from '@quadrille/brokers'
+import type { Wire } from 'quadrille'
+import type { RawMessage } from './wire-messages.ts'
+
+/** Sends as fast as the client can, and as durably as the wire does. */
+export interface RawSender {
+  send(messages: readonly RawMessage[]): Promise<void>
+  close(): Promise<void>
+}
+
+/** Receives with acknowledgement, as the client does it by itself. */
+export interface RawReceiver {
+  close(): Promise<void>
+}
+
+/** One wire. */
+export interface WireSystem {
+  readonly broker: BrokerName
+  /** The share of the bare client's speed that is wanted. */
+  readonly goal: number
+  /** `place` is a name that nobody else uses: the events of this run, and theirs alone, are under it. */
+  wire(url: string, place: string): Promise<Wire>
+  rawSender(url: string, topic: string): Promise<RawSender>
+  /** Resolves when it is subscribed; calls `got` for each body. */
+  rawReceiver(url: string, topic: string, got: (body: Uint8Array) => void): Promise<RawReceiver>
+}
+
+/** All of them. The modules of the others are not loaded. */
+export const wireSystems: Readonly<Record<string, () => Promise<WireSystem>>> = {
+  kafka: async () => (await import('./kafka-system.ts')).kafkaSystem,
+  nats: async () => (await import('./nats-system.ts')).natsSystem,
+}

@@ -5,6 +5,8 @@
 import { realBroker, type Broker } from '@quadrille/brokers'
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -122,7 +124,9 @@ function startShop(ledger: string, { orders, processes, rate, seed, remember }: 
     ledger,
     ...given,
   ]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  // Processes that are killed and started again every second would spend most of their lives compiling.
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'quadrille-compile-cache') }
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let out = ''
   const warnings = { counts: {} as Record<string, number>, last: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))

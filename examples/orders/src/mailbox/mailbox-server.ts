@@ -53,7 +53,7 @@ export async function startMailbox({
       repeats += 1
       return
     }
-    if (file) appendFileSync(file, `${JSON.stringify(mail)}\n`, { flush: true })
+    if (file) appendFileSync(file, `${JSON.stringify(mail)}\n`)
     mails.set(mail.messageId, mail)
     if (losesAnswer(mail.messageId)) throw new Error('4.3.0 try again later')
   }

@@ -44,6 +44,7 @@ export function openChargeStore(file: string): ChargeStore {
   const db = new DatabaseSync(file)
   db.exec(`
     PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
     CREATE TABLE IF NOT EXISTS charge (
       charge_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount_minor INTEGER NOT NULL,
       status TEXT NOT NULL, reason TEXT) STRICT;

@@ -1,5 +1,6 @@
 /** `npm run bench -- <benchmark>`: see bench/README.md. */
 import { listed, parse, UsageError, type Given, type OptionKinds } from './arguments.ts'
+import { checkCommand, checkOptions } from './check-command.ts'
 import { growthCommand, growthOptions } from './growth-command.ts'
 import { orderFlowCommand, orderFlowOptions } from './order-flow-command.ts'
 import { survivalCommand, survivalOptions } from './survival-command.ts'
@@ -24,6 +25,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   growth: { says: 'the order flow on a ledger full of history', options: growthOptions, run: growthCommand },
   wire: { says: 'from ledger to ledger over a broker, beside the bare client', options: wireOptions, run: wireCommand },
+  check: { says: 'the check of a large choreography', options: checkOptions, run: checkCommand },
 }
 
 function help(): string {

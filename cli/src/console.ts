@@ -7,14 +7,21 @@ export interface Console {
   readonly cwd: string
   /** Whether somebody looks: colours then. */
   readonly colour: boolean
+  /** How many characters fit into a line. */
+  readonly columns: number
   readonly out: (text: string) => void
   readonly err: (text: string) => void
 }
+
+/** Where the output goes to a file; and the widest that is still good to read. */
+const defaultColumns = 100
+const columnsMax = 120
 
 /** The terminal of this process. */
 export const terminal = (): Console => ({
   cwd: process.cwd(),
   colour: wantsColour(),
+  columns: Math.min(process.stdout.columns ?? defaultColumns, columnsMax),
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
 })

@@ -31,6 +31,35 @@ test('a finding ends with 1, and names rule, place and what to do', async (t) =>
   assert.match(ran.out, /Fix: /)
 })
 
+test('no line is longer than the terminal is wide, unless a name or a path is', async () => {
+  const ran = await quadrille(['check', 'examples/broken-orders'])
+  assert.equal(ran.code, 1)
+  const long = ran.out.split('\n').filter((line) => line.length > 100 && !/examples\/[\w-]+\//.test(line))
+  assert.deepEqual(long, [])
+})
+
+test('--fail-on error lets warnings pass', async () => {
+  const hasty = ['check', 'examples/broken-orders/src/hasty-deadline.ts']
+  assert.equal((await quadrille(hasty)).code, 1)
+  assert.equal((await quadrille([...hasty, '--fail-on', 'error'])).code, 0)
+})
+
+test('a finding can be suppressed in the config, with a reason, and then is told as such', async (t) => {
+  const suppress = (reason: string) =>
+    `import { talk } from './talk.ts'\nexport default { choreographies: talk, check: { suppress: [{ code: 'S1', ${reason} }] } }\n`
+  const folder = folderOf(t, {
+    'talk.ts': wrong,
+    'quadrille.config.ts': suppress("reason: 'the old desk still answers so'"),
+    'bad.ts': suppress("reason: ''"),
+  })
+  const ran = await quadrille(['check'], folder)
+  assert.equal(ran.code, 0)
+  assert.match(ran.out, /Nothing found\. 1 finding suppressed with a reason\./)
+  const bad = await quadrille(['check', 'bad.ts'], folder)
+  assert.equal(bad.code, 2)
+  assert.match(bad.err, /OPTION_INVALID: option suppress\.reason of S1/)
+})
+
 test('--json prints the report and nothing else', async (t) => {
   const folder = folderOf(t, { 'talk.ts': wrong })
   const ran = await quadrille(['check', 'talk.ts', '--json'], folder)

@@ -19,6 +19,7 @@ export async function quadrille(args: readonly string[], cwd: string = root): Pr
   const code = await main(args, {
     cwd,
     colour: false,
+    columns: 100,
     out: (text) => void (printed.out += text),
     err: (text) => void (printed.err += text),
   })

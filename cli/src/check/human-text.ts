@@ -3,9 +3,11 @@ import type { CheckReport, Finding, FlowReport } from 'quadrille/check'
 import { durationText } from 'quadrille'
 import type { painter } from '../console.ts'
 import { shownPlace } from '../places.ts'
+import { paragraph } from './wrapped.ts'
 
 interface Look {
   readonly cwd: string
+  readonly columns: number
   readonly paint: ReturnType<typeof painter>
 }
 
@@ -26,8 +28,13 @@ export function humanText(report: CheckReport, look: Look): string {
           errors > 0 ? 'red' : 'yellow',
           [errors, findings.length - errors].map(sumOf).filter(Boolean).join(', '),
         )
+  const unproven = report.decoding.filter(({ verdict }) => verdict === 'unknown')
+  const open = unproven.map(
+    (each) =>
+      `  ${each.consumer} was not proven to decode ${each.type} of ${each.producer}: ${'why' in each ? each.why : ''}`,
+  )
   const quiet = suppressed.length === 0 ? '' : ` ${count(suppressed.length, 'finding')} suppressed with a reason.`
-  return `${[...parts, sum + quiet].join('\n\n')}\n`
+  return `${[...parts, ...(open.length > 0 ? [open.join('\n')] : []), sum + quiet].join('\n\n')}\n`
 }
 
 const sumOf = (n: number, index: number) => (n === 0 ? '' : count(n, index === 0 ? 'error' : 'warning'))
@@ -37,14 +44,17 @@ function headOf({ choreography, services, reactions, events, place }: FlowReport
   return `${paint('bold', choreography)}  ${size}  ${paint('dim', shownPlace(place, cwd))}`.trimEnd()
 }
 
-function findingText({ severity, code, rule, message, places, sequence, fix }: Finding, { cwd, paint }: Look): string {
+function findingText(finding: Finding, { cwd, columns, paint }: Look): string {
+  const { severity, code, rule, message, places, sequence, fix } = finding
   const colour = severity === 'error' ? 'red' : 'yellow'
   const wide = Math.max(0, ...places.map(({ what }) => what.length))
+  const fixed = paragraph('    Fix: ', fix, columns)
   return [
     `  ${paint([colour, 'bold'], `${severity} ${code}`)} ${paint('bold', rule)}`,
-    `    ${message}`,
-    ...sequence.map((step, index) => `      ${paint('dim', `${index + 1}.`)} ${step}`),
-    `    ${paint('green', 'Fix:')} ${fix}`,
+    ...paragraph('    ', message, columns),
+    ...sequence.flatMap((step, index) => paragraph(`      ${index + 1}. `, step, columns)),
+    fixed[0]!.replace('Fix:', paint('green', 'Fix:')),
+    ...fixed.slice(1),
     ...places.map(({ what, at }) => paint('dim', `    ${what.padEnd(wide)}  ${shownPlace(at, cwd)}`.trimEnd())),
   ].join('\n')
 }

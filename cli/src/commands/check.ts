@@ -39,5 +39,5 @@ export function checkCommand({ console, end }: Surroundings): Command {
 function printed(report: CheckReport, format: Format, console: Console): string {
   if (format === 'json') return `${JSON.stringify(report, null, 2)}\n`
   if (format === 'github') return githubText(report, console.cwd)
-  return humanText(report, { cwd: console.cwd, paint: painter(console) })
+  return humanText(report, { cwd: console.cwd, columns: console.columns, paint: painter(console) })
 }

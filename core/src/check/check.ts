@@ -116,9 +116,10 @@ function flowOf({ model, runs }: Context): FlowReport {
     reactions: model.reactions.length,
     events: types.size,
     runs: runs.plain.length + runs.broken.length,
-    handlings: most(({ handlings }) => handlings),
+    work: runs.work,
+    handlings: most(({ handlings }) => handlings) + sizes.undone.handlings,
     longestPath: longest.map((id) => model.text(id)),
-    attempts: most(({ attempts }) => attempts),
+    attempts: most(({ attempts }) => attempts) + sizes.undone.attempts,
     worstMs: most(({ ms }) => ms),
   }
 }

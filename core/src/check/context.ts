@@ -76,14 +76,14 @@ export function storyOf(model: Model, play: Play, targets: readonly number[]): s
   const tell = (id: number): void => {
     if (told.has(id)) return
     told.add(id)
-    const by = play.cause.get(id)
-    if (by === undefined) return
-    if (by === -1) {
+    if (!play.reached(id)) return
+    const by = play.causeOf(id)
+    if (by === undefined) {
       lines.push(`${model.text(id)} starts it`)
       return
     }
-    for (const cause of play.acted.get(by) ?? []) tell(cause)
-    lines.push(`${actionOf(model.steps[by]!)} ${model.text(id)}`)
+    for (const cause of play.actedOn(by)) tell(cause)
+    lines.push(`${actionOf(by)} ${model.text(id)}`)
   }
   for (const target of targets) tell(target)
   return lines

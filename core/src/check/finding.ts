@@ -55,6 +55,8 @@ export interface FlowReport {
   readonly events: number
   /** How many runs were played: each combination of up to two choices, each with any one step that gives up. */
   readonly runs: number
+  /** How many arcs of its graph were followed to play them: what the check costs. */
+  readonly work: number
   /** The most handlings that one start can lead to; cycles are gone through once. */
   readonly handlings: number
   /** The most events in a row, from a start on. */

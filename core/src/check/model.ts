@@ -43,10 +43,12 @@ export interface Step {
   readonly timer: { readonly unless: ReadonlySet<number> } | undefined
   /** What it may emit, by type. */
   readonly emits: readonly { readonly type: string; readonly occurrences: readonly number[] }[]
+  /** The same as one list. */
+  readonly all: readonly number[]
 }
 
 /** All occurrences a step may emit. */
-export const mayEmit = (step: Step): number[] => step.emits.flatMap(({ occurrences }) => occurrences)
+export const mayEmit = (step: Step): readonly number[] => step.all
 
 /** The graph. */
 export class Model {
@@ -63,6 +65,12 @@ export class Model {
   readonly contracts: ReadonlyMap<string, readonly DeclaredContract[]>
   /** For each occurrence, the steps that need it, and for which need. */
   readonly consumers: readonly (readonly { readonly step: Step; readonly need: number }[])[]
+  /** Steps that need nothing, and steps that wait for their time. */
+  readonly spontaneous: readonly Step[]
+  readonly timers: readonly Step[]
+  /** Where the needs of each step begin when those of all steps stand in one row, and how many there are. */
+  readonly needOffsets: readonly number[]
+  readonly needCount: number
   readonly #ofType = new Map<string, readonly number[]>()
 
   constructor(choreography: Choreography) {
@@ -95,6 +103,14 @@ export class Model {
       for (const [need, ids] of step.needs.entries()) for (const id of ids) consumers[id]!.push({ step, need })
     }
     this.consumers = consumers
+    this.spontaneous = this.steps.filter(({ needs }) => needs.length === 0)
+    this.timers = this.steps.filter(({ timer }) => timer !== undefined)
+    let count = 0
+    this.needOffsets = this.steps.map(({ needs }) => {
+      count += needs.length
+      return count - needs.length
+    })
+    this.needCount = count
   }
 
   /** The occurrences of a type. */
@@ -129,8 +145,9 @@ export class Model {
     return [...new Set(types)].map((type) => ({ type, occurrences: this.ofType(type) }))
   }
 
-  #add(step: Omit<Step, 'id'>): number {
-    return this.steps.push({ ...step, id: this.steps.length }) - 1
+  #add(step: Omit<Step, 'id' | 'all'>): number {
+    const all = step.emits.flatMap(({ occurrences }) => occurrences)
+    return this.steps.push({ ...step, id: this.steps.length, all }) - 1
   }
 
   #addSteps(reaction: ReactionDescription): void {

@@ -2,8 +2,8 @@
  * Plays a choreography on paper: the least set of occurrences and steps that follows from a start, when some steps are
  * missing and each step emits what the scenario says.
  *
- * Behind an end the choreography is over. What is reached before one is `main`; what the ends lead to (mails, undo) is
- * `all`, which holds `main`. Timers act only where nothing else has ended it, and only those that nothing has settled.
+ * Behind an end the choreography is over: what the ends lead to (mails, undo) is played too, but told apart from what
+ * happens before. Timers act only where nothing else has ended it, and only those that nothing has settled.
  */
 import type { Model, Step } from './model.ts'
 
@@ -14,62 +14,89 @@ export type Outputs = readonly (readonly number[])[]
 export interface Scenario {
   readonly roots: readonly number[]
   readonly outputs: Outputs
-  /** Steps that never act. */
-  readonly without?: (step: Step) => boolean
+  /** A step that never acts. */
+  readonly without?: Step | undefined
   /** When time passes: `last`, when nothing else has ended it (default), `never`, or `always`, whatever else happens. */
   readonly timers?: 'last' | 'never' | 'always'
 }
 
+/** Marks of an occurrence that has not been reached, and of one that nobody emitted: a start. */
+const unreached = -2
+const started = -1
+
+/** Marks of a step. */
+const idle = 0
+const actedBefore = 1
+const actedBehind = 2
+
+// Thousands are played and kept, so they are a few flat arrays and no maps.
 /** What came of it. */
 export class Play {
   readonly #model: Model
   readonly #scenario: Scenario
-  /** For each occurrence, the step that emitted it; -1 for a start, undefined when it was not reached. */
-  readonly cause = new Map<number, number>()
-  /** For each step that acted, what it acted on. */
-  readonly acted = new Map<number, readonly number[]>()
-  /** What was reached before any end. */
-  main: ReadonlySet<number> = new Set()
+  /** For each occurrence, the step that emitted it. */
+  readonly #cause: Int32Array
+  readonly #acted: Uint8Array
+  /** For each need of each step, what has met it. */
+  readonly #met: Int32Array
+  /** For each step, how many of its needs are met. */
+  readonly #metCount: Uint16Array
+  readonly #ends: number[] = []
+  #beyond = false
   /** True when an end came only because time had passed. */
-  byTimer = false
+  readonly byTimer: boolean
   /** How many arcs of the graph were followed: what playing costs. */
   work = 0
-  readonly #met = new Map<number, (number | undefined)[]>()
-  #beyond = false
-  readonly #ends: number[] = []
 
   constructor(model: Model, scenario: Scenario) {
     this.#model = model
     this.#scenario = scenario
-    for (const step of model.steps) if (step.needs.length === 0) this.#tryStep(step)
-    for (const root of scenario.roots) this.#reach(root, -1)
-    if (this.#ends.length === 0 && (scenario.timers ?? 'last') === 'last') {
-      while (this.#ends.length === 0 && this.#expire()) this.byTimer = true
-      this.byTimer &&= this.#ends.length > 0
+    this.#cause = new Int32Array(model.occurrences.length).fill(unreached)
+    this.#acted = new Uint8Array(model.steps.length)
+    this.#met = new Int32Array(model.needCount).fill(unreached)
+    this.#metCount = new Uint16Array(model.steps.length)
+    for (const step of model.spontaneous) if (this.#act(step)) this.#emit(step)
+    for (const root of scenario.roots) this.#reach(root, started)
+    let expired = false
+    if ((scenario.timers ?? 'last') === 'last') {
+      while (this.#ends.length === 0 && this.#expire()) expired = true
     }
-    this.main = new Set(this.cause.keys())
-    this.#mainSteps = new Set(this.acted.keys())
+    this.byTimer = expired && this.#ends.length > 0
     this.#beyond = true
     for (const end of this.#ends) this.#follow(end)
   }
 
-  #mainSteps: ReadonlySet<number>
-
   reached(id: number): boolean {
-    return this.cause.has(id)
+    return this.#cause[id]! !== unreached
+  }
+
+  /** Everything that was reached. */
+  get all(): number[] {
+    return [...this.#cause.keys()].filter((id) => this.reached(id))
+  }
+
+  /** The step that emitted it; undefined for a start, and for what was not reached. */
+  causeOf(id: number): Step | undefined {
+    return this.#model.steps[this.#cause[id]!]
   }
 
   /** Whether the step acted, before or after an end. */
   did(step: Step): boolean {
-    return this.acted.has(step.id)
+    return this.#acted[step.id] !== idle
   }
 
   /** Whether the step acted before any end. */
   didBefore(step: Step): boolean {
-    return this.#mainSteps.has(step.id)
+    return this.#acted[step.id] === actedBefore
   }
 
-  /** The ends that were reached: of success, of failure. */
+  /** What the step acted on. */
+  actedOn({ id, needs }: Step): number[] {
+    const first = this.#model.needOffsets[id]!
+    return [...this.#met.subarray(first, first + needs.length)].filter((met) => met !== unreached)
+  }
+
+  /** The first successful end that was reached. */
   get success(): number | undefined {
     return this.#ends.find((id) => this.#model.success.has(id))
   }
@@ -83,77 +110,78 @@ export class Play {
   }
 
   #reach(id: number, by: number): void {
-    const open: [id: number, by: number][] = [[id, by]]
-    for (let next = open.pop(); next; next = open.pop()) {
-      const [at, cause] = next
-      if (this.cause.has(at)) continue
-      this.cause.set(at, cause)
+    if (this.#cause[id] !== unreached) return
+    this.#cause[id] = by
+    const open = [id]
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
       // A start may be an end as well: a choreography of one event.
-      if (!this.#beyond && this.#model.isEnd(at)) {
-        this.#ends.push(at)
-        continue
-      }
-      for (const [step, outputs] of this.#acting(at)) for (const out of outputs) open.push([out, step])
+      if (!this.#beyond && this.#model.isEnd(at)) this.#ends.push(at)
+      else this.#arrive(at, open)
     }
   }
 
   #follow(id: number): void {
-    for (const [step, outputs] of this.#acting(id)) for (const out of outputs) this.#reach(out, step)
+    const open: number[] = []
+    this.#arrive(id, open)
+    for (let at = open.pop(); at !== undefined; at = open.pop()) this.#arrive(at, open)
   }
 
-  *#acting(id: number): Generator<[step: number, outputs: readonly number[]]> {
-    for (const { step, need } of this.#model.consumers[id]!) {
+  /** Lets all steps act that the occurrence was missing for; what they emit for the first time goes to `open`. */
+  #arrive(id: number, open: number[]): void {
+    const { consumers, steps, needOffsets } = this.#model
+    for (const { step, need } of consumers[id]!) {
       this.work++
-      const met = this.#met.get(step.id) ?? step.needs.map(() => undefined)
-      met[need] ??= id
-      this.#met.set(step.id, met)
+      const place = needOffsets[step.id]! + need
+      if (this.#met[place] === unreached) {
+        this.#met[place] = id
+        this.#metCount[step.id]!++
+      }
       if (step.timer && this.#scenario.timers !== 'always') continue
-      if (this.#complete(step) && this.#act(step)) yield [step.id, this.#scenario.outputs[step.id]!]
-      yield* this.#undoing(step)
+      if (this.#isReady(step) && this.#act(step)) this.#spread(step, open)
+      // An action that comes after the event that undoes it.
+      const undo = steps[step.id + 1]
+      if (undo?.after === step.id && this.#isReady(undo) && this.#act(undo)) this.#spread(undo, open)
     }
   }
 
-  /** An action that comes after the event that undoes it. */
-  *#undoing(done: Step): Generator<[step: number, outputs: readonly number[]]> {
-    const undo = this.#model.steps[done.id + 1]?.after === done.id ? this.#model.steps[done.id + 1] : undefined
-    if (undo && this.#complete(undo) && this.#act(undo)) yield [undo.id, this.#scenario.outputs[undo.id]!]
+  #spread({ id }: Step, open: number[]): void {
+    for (const out of this.#scenario.outputs[id]!) {
+      if (this.#cause[out] !== unreached) continue
+      this.#cause[out] = id
+      open.push(out)
+    }
   }
 
-  #complete(step: Step): boolean {
-    const met = this.#met.get(step.id)
-    if (step.after !== undefined && !this.acted.has(step.after)) return false
-    if (step.needs.length === 0) return true
-    if (!met) return false
-    return step.mode === 'all' ? met.every((id) => id !== undefined) : met.some((id) => id !== undefined)
+  #emit({ id }: Step): void {
+    for (const out of this.#scenario.outputs[id]!) this.#reach(out, id)
+  }
+
+  #isReady({ id, after, mode, needs }: Step): boolean {
+    if (after !== undefined && this.#acted[after] === idle) return false
+    const met = this.#metCount[id]!
+    return mode === 'all' ? met === needs.length : met > 0
   }
 
   #act(step: Step): boolean {
-    if (this.acted.has(step.id) || this.#scenario.without?.(step)) return false
-    this.acted.set(
-      step.id,
-      (this.#met.get(step.id) ?? []).filter((id) => id !== undefined),
-    )
+    if (this.#acted[step.id] !== idle || step === this.#scenario.without) return false
+    this.#acted[step.id] = this.#beyond ? actedBehind : actedBefore
     return true
-  }
-
-  #tryStep(step: Step): void {
-    if (step.timer || !this.#complete(step) || !this.#act(step)) return
-    for (const out of this.#scenario.outputs[step.id]!) this.#reach(out, step.id)
   }
 
   /** Lets the time of everything pass that is still open; false when there is nothing. */
   #expire(): boolean {
     let any = false
-    for (const step of this.#model.steps) {
-      if (!step.timer || !this.#complete(step) || this.#settled(step) || !this.#act(step)) continue
+    for (const step of this.#model.timers) {
+      if (!this.#isReady(step) || this.#isSettled(step) || !this.#act(step)) continue
       any = true
-      for (const out of this.#scenario.outputs[step.id]!) this.#reach(out, step.id)
+      this.#emit(step)
     }
     return any
   }
 
-  #settled({ timer, part, needs, id }: Step): boolean {
-    if (part === 'late') return this.#met.get(id)!.filter((met) => met !== undefined).length === needs.length
-    return [...timer!.unless].some((settling) => this.cause.has(settling))
+  #isSettled({ timer, part, needs, id }: Step): boolean {
+    if (part === 'late') return this.#metCount[id] === needs.length
+    for (const settling of timer!.unless) if (this.reached(settling)) return true
+    return false
   }
 }

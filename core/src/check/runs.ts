@@ -26,8 +26,11 @@ export interface Run {
   readonly outputs: Outputs
 }
 
-/** How many arcs of the graph may be followed in all runs. Beyond it, only part of the runs is played. */
-const workMax = 4_000_000
+/**
+ * How many arcs of the graph may be followed in all runs. One choice at a time, and one step that gives up, is always
+ * played; two choices, and a choice with a step that gives up, only as far as this goes.
+ */
+const workMax = 300_000
 
 /** Everything that was played. */
 export class Runs {
@@ -41,9 +44,13 @@ export class Runs {
   readonly plain: readonly Run[]
   /** Where one step gives up. */
   readonly broken: readonly Run[]
+  /** Those of each that end in a failure, and not in a success as well. */
+  readonly failing: readonly Run[]
+  readonly failingBroken: readonly Run[]
   /** How many arcs were followed. */
   work = 0
   readonly #cyclic: ReadonlySet<number>
+  readonly #best: Outputs
 
   constructor(model: Model) {
     this.model = model
@@ -51,10 +58,16 @@ export class Runs {
     this.alternatives = alternativesOf(model, this.consequences)
     this.cycles = cyclesOf(model)
     this.#cyclic = new Set(this.cycles.flat().map(({ id }) => id))
+    this.#best = model.steps.map((step) => this.#outputs(step, this.alternatives[step.id]![0]!))
     this.any = new Play(model, { roots: model.starts.flat(), outputs: everything(model), timers: 'always' })
-    const plain = this.#roots().flatMap((root) => this.#scenarios(root))
-    this.plain = plain
-    this.broken = plain.filter(({ deviations }) => deviations.length < 2).flatMap((run) => this.#accidents(run))
+    const single = this.#roots().flatMap((root) => this.#choices(root))
+    const broken = single.filter(({ deviations }) => deviations.length === 0).flatMap((run) => this.#accidents(run))
+    this.plain = [...single, ...this.#pairs(single)]
+    const rest = single.filter(({ deviations }) => deviations.length > 0)
+    this.broken = [...broken, ...rest.flatMap((run) => (this.work > workMax ? [] : this.#accidents(run)))]
+    const failed = ({ play }: Run) => play.failure !== undefined && play.success === undefined
+    this.failing = this.plain.filter(failed)
+    this.failingBroken = this.broken.filter(failed)
   }
 
   /** What the step emitted in the run; undefined when it did not act, or has no choice. */
@@ -68,7 +81,7 @@ export class Runs {
     return this.#cyclic.has(id)
   }
 
-  play(root: readonly number[], outputs: Outputs, without?: (step: Step) => boolean): Play {
+  play(root: readonly number[], outputs: Outputs, without?: Step): Play {
     const play = new Play(this.model, { roots: root, outputs, without })
     this.work += play.work
     return play
@@ -86,36 +99,41 @@ export class Runs {
     return incomplete && succeeds(together) && each.length > 1 ? [...each.filter(succeeds), together] : each
   }
 
-  #scenarios(root: readonly number[]): Run[] {
-    const best = this.model.steps.map((step) => this.#outputs(step, this.alternatives[step.id]![0]!))
+  /** The best run from this start, and those in which one step chooses otherwise. */
+  #choices(root: readonly number[]): Run[] {
+    const first = this.#run(root, [])
+    const singles = this.#deviations()
+      .filter(({ step }) => first.play.did(step))
+      .map((deviation) => this.#run(root, [deviation]))
+    return [first, ...singles]
+  }
+
+  /** Two steps that choose otherwise. */
+  #pairs(single: readonly Run[]): Run[] {
     const found: Run[] = []
-    const play = (deviations: readonly Deviation[]): Run => {
-      const outputs = [...best]
-      for (const { step, alternative } of deviations) outputs[step.id] = alternative.emits
-      const run = { play: this.play(root, outputs), root, deviations, broken: undefined, outputs }
-      found.push(run)
-      return run
-    }
-    const first = play([])
-    const choices = this.#deviations()
-    const singles = choices.filter(({ step }) => first.play.did(step)).map((deviation) => play([deviation]))
-    const reachable = choices.filter(({ step }) => [first, ...singles].some((run) => run.play.did(step)))
-    for (const [index, one] of reachable.entries()) {
-      for (const two of reachable.slice(index + 1)) {
-        if (this.work > workMax / 2) return found
-        if (one.step !== two.step) play([one, two])
+    for (const [root, runs] of Map.groupBy(single, (run) => run.root)) {
+      const acting = this.#deviations().filter(({ step }) => runs.some(({ play }) => play.did(step)))
+      for (const [index, one] of acting.entries()) {
+        for (const two of acting.slice(index + 1)) {
+          if (this.work > workMax) return found
+          if (one.step !== two.step) found.push(this.#run(root, [one, two]))
+        }
       }
     }
     return found
   }
 
+  #run(root: readonly number[], deviations: readonly Deviation[]): Run {
+    const outputs = [...this.#best]
+    for (const { step, alternative } of deviations) outputs[step.id] = alternative.emits
+    return { play: this.play(root, outputs), root, deviations, broken: undefined, outputs }
+  }
+
   #accidents(run: Run): Run[] {
     const found: Run[] = []
-    for (const id of run.play.acted.keys()) {
-      const broken = this.model.steps[id]!
+    for (const broken of this.model.steps) {
       if (broken.part !== 'run' || !run.play.didBefore(broken)) continue
-      if (this.work > workMax) return found
-      const play = this.play(run.root, run.outputs, (step) => step === broken)
+      const play = this.play(run.root, run.outputs, broken)
       found.push({ ...run, play, broken })
     }
     return found

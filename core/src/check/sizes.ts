@@ -52,9 +52,11 @@ export class Sizes {
       // A join acts once, however many parts it has.
       if (step.mode === 'all' && need > 0) continue
       const own = this.#following(step)
+      // An undo acts once, however often it is asked for: its handlings are in `undone`.
+      const counts = step.part !== 'undo'
       size = {
-        handlings: size.handlings + 1 + own.handlings,
-        attempts: size.attempts + attemptsOf(step) + own.attempts,
+        handlings: size.handlings + (counts ? 1 + own.handlings : 0),
+        attempts: size.attempts + (counts ? attemptsOf(step) + own.attempts : 0),
         path: own.path.length >= size.path.length ? [id, ...own.path] : size.path,
         ms: step.timer ? size.ms : Math.max(size.ms, stepMs(step) + own.ms),
       }
@@ -62,6 +64,17 @@ export class Sizes {
     this.#open.delete(id)
     this.#known.set(id, size)
     return size
+  }
+
+  /** The undo of everything, each once, with what it leads to. */
+  get undone(): Size {
+    let all = nothing
+    for (const step of this.#model.steps.filter(({ part }) => part === 'undo')) {
+      const own = this.#following(step)
+      const { handlings, attempts } = all
+      all = { ...all, handlings: handlings + 1 + own.handlings, attempts: attempts + attemptsOf(step) + own.attempts }
+    }
+    return all
   }
 
   /** Of several types all may be emitted; of the occurrences of one, the worst. */

@@ -14,15 +14,23 @@ export function missingUndo(context: Context): void {
     if (step.part !== 'run' || !reaction || !runs.any.didBefore(step)) continue
     const undo = reaction.undo ? model.steps[step.id + 1] : undefined
     // A handler that gives up can keep an action from being undone only where there is an undo at all.
-    const accidents = runs.broken.filter(({ play, broken }) => undo && play.byTimer && !leadsTo(context, broken!, undo))
-    const failing = [...runs.plain, ...accidents].filter((run) => failsAfter(context, run, step))
-    const open = undo ? failing.find(({ play }) => !undo.needs.flat().some((id) => play.reached(id))) : undefined
+    const open = undo && [...runs.failing, ...runs.failingBroken].find((run) => staysDone(context, run, undo))
     if (undo && open) sayUncovered(context, step, open)
     if (!undo && isTaking(step)) {
-      const run = failing.find(({ play }) => !play.byTimer && !givesBack(context, step, play))
+      const run = runs.failing.find(
+        (each) => !each.play.byTimer && failsAfter(context, each, step) && !givesBack(context, step, each.play),
+      )
       if (run) sayMissing(context, step, run)
     }
   }
+}
+
+/** The action was done, the conversation has failed, and nothing has asked for the undo or will. */
+function staysDone(context: Context, run: Run, undo: Step): boolean {
+  const { play, broken } = run
+  if (undo.needs.some((need) => need.some((id) => play.reached(id)))) return false
+  if (!failsAfter(context, run, context.model.steps[undo.after!]!)) return false
+  return broken === undefined || (play.byTimer && !leadsTo(context, broken, undo))
 }
 
 /** Whether what the step emits can lead to what the undo waits for: then the undo is late, and not forgotten. */
@@ -44,7 +52,7 @@ function failsAfter({ runs }: Context, run: Run, step: Step): boolean {
 
 /** The step acts on the failure itself, so there is nothing to take back. */
 function onlyFails(run: Run, step: Step): boolean {
-  return step.needs.flat().every((id) => run.play.cause.get(id) === undefined)
+  return step.needs.flat().every((id) => !run.play.reached(id))
 }
 
 function isTaking({ reaction, emits, needs }: Step): boolean {
@@ -72,7 +80,7 @@ function sayUncovered(context: Context, step: Step, run: Run): void {
   const failure = model.text(play.failure!)
   const { reaction } = step
   context.say('S6', {
-    places: [placeOf(reaction), placeOf(model.steps[play.cause.get(play.failure!)!]?.reaction)],
+    places: [placeOf(reaction), placeOf(play.causeOf(play.failure!)?.reaction)],
     message:
       `${step.name} is undone by ${list(reaction!.undo!.on.map(triggerOf), 'or')}, but the conversation can also come to ` +
       `${failure} without ${reaction!.undo!.on.length === 1 ? 'it' : 'any of them'}: what ${step.name} did stays done.`,
@@ -88,7 +96,7 @@ function sayMissing(context: Context, step: Step, { play }: Run): void {
   const { model } = context
   const failure = model.text(play.failure!)
   context.say('S6', {
-    places: [placeOf(step.reaction), placeOf(model.steps[play.cause.get(play.failure!)!]?.reaction)],
+    places: [placeOf(step.reaction), placeOf(play.causeOf(play.failure!)?.reaction)],
     message:
       `${step.name} takes something, by its name, and the conversation can come to ${failure} afterwards: ` +
       'nothing gives it back.',
@@ -109,14 +117,13 @@ export function overtaking(context: Context): void {
     const said: Step[] = []
     for (const back of model.steps) {
       if (!compensates(context, back, action) || follows(back, said)) continue
-      const run = runs.plain
-        .concat(runs.broken)
-        .find((each) => failsAfter(context, each, action) && each.play.did(back))
+      const failing = [...runs.failing, ...runs.failingBroken]
+      const run = failing.find((each) => failsAfter(context, each, action) && each.play.did(back))
       if (!run) continue
       const without = new Play(model, {
         roots: model.starts.flat(),
         outputs: everything(model),
-        without: (step) => step === action,
+        without: action,
         timers: 'always',
       })
       if (!without.did(back)) continue
@@ -139,16 +146,16 @@ function compensates(context: Context, back: Step, action: Step): boolean {
   // The toolkit's own undo answers the same event already.
   const undo = action.reaction!.undo ? model.steps[action.id + 1]!.needs.flat() : []
   if (trigger.every((id) => undo.includes(id))) return false
+  if (mayEmit(back).some((id) => runs.consequences.of(id).success || runs.consequences.of(id).failure)) return false
+  if (!trigger.every((id) => isFailing(context, id)) || isTold(context, trigger, action)) return false
   const [name, taken] = [nameOf(back.reaction), ownNameOf(action.reaction!)]
   if (says(taken, 'giving')) return false
   const byName = says(ownNameOf(back.reaction), 'giving') || back.emits.some(({ type }) => says(type, 'giving'))
   if (!byName && (says(name, 'recording') || says(name, 'telling'))) return false
-  const decides = mayEmit(back).some((id) => runs.consequences.of(id).success || runs.consequences.of(id).failure)
   const takesPart = action.reaction!.calls
     ? !(mayEmit(action).length === 0 && !says(nameOf(action.reaction!), 'taking'))
     : mayEmit(action).some((id) => runs.consequences.of(id).success) || says(nameOf(action.reaction!), 'taking')
-  if (decides || !(takesPart || byName)) return false
-  return trigger.every((id) => isFailing(context, id)) && !isTold(context, trigger, action)
+  return takesPart || byName
 }
 
 /** An occurrence after which the conversation has failed or can only fail. */

@@ -50,7 +50,7 @@ const subsumes = (one: Run, two: Run): boolean =>
 function sayStuck(context: Context, run: Run): void {
   const { model } = context
   const emitted = deviationsOf(run)
-  const loose = [...run.play.cause.keys()].filter((id) => model.consumers[id]!.length === 0)
+  const loose = run.play.all.filter((id) => model.consumers[id]!.length === 0)
   const ends = list(
     [...model.success, ...model.failure].map((id) => model.text(id)),
     'or',
@@ -86,7 +86,7 @@ export function deadlines(context: Context): void {
   const timers = model.steps.filter(({ part }) => part === 'expire' || part === 'late')
   const within = withinMs === null ? '' : ` within ${durationText(withinMs)}, or ever`
   const attempts = first.broken!.reaction!.policy.retry.attempts
-  const settled = timers.filter((step) => first.play.cause.size > 0 && !first.play.did(step))
+  const settled = timers.filter((step) => !first.play.did(step))
   context.say('S5', {
     places: [
       context.whole,
@@ -109,7 +109,7 @@ export function deadlines(context: Context): void {
       ...storyOf(
         model,
         first.play,
-        [...first.play.cause.keys()].filter((id) => !model.isEnd(id)),
+        first.play.all.filter((id) => !model.isEnd(id)),
       ),
       `${first.broken!.name} fails on every attempt`,
     ],
@@ -131,7 +131,7 @@ export function premature(context: Context): void {
     const { success } = run.play
     if (success === undefined || alternative.kind !== 'bad' || !run.play.didBefore(step)) continue
     if (!alternative.emits.some((id) => runs.consequences.of(id).failure)) continue
-    const ender = model.steps[run.play.cause.get(success)!]
+    const ender = run.play.causeOf(success)
     if (!ender || knows(context, ender, step)) continue
     const bad = list(alternative.emits.map((id) => model.text(id)))
     said.add(step)
@@ -170,7 +170,7 @@ export function irreversible(context: Context): void {
     const failure = failing.play.failure!
     const trigger = list(step.needs.flat().map((id) => model.text(id)))
     context.say('S20', {
-      places: [placeOf(reaction), placeOf(model.steps[failing.play.cause.get(failure)!]?.reaction)],
+      places: [placeOf(reaction), placeOf(failing.play.causeOf(failure)?.reaction)],
       message:
         `${step.name} talks to the outside on ${trigger}, which does not tell how it ends: ` +
         `the conversation may still come to ${model.text(failure)}, and what was done or told can not be taken back.`,

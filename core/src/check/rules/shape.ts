@@ -70,7 +70,7 @@ export function amplification(context: Context, handlingsMax: number): void {
   const { model } = context
   const sizes = new Sizes(model)
   for (const id of model.starts.flat()) {
-    const { handlings } = sizes.of(id)
+    const handlings = sizes.of(id).handlings + sizes.undone.handlings
     if (handlings <= handlingsMax) continue
     context.say('S17', {
       places: [context.whole],

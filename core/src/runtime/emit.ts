@@ -51,7 +51,11 @@ const shown = (value: unknown): string =>
  *
  * @throws QuadrilleError `EVENT_UNDECLARED` or `EVENT_TOO_LARGE`.
  */
-export function newEvents(emitted: readonly Emitted[], emitter: Emitter, settings: Settings): readonly NewEvent[] {
+export function newEvents(
+  emitted: readonly Emitted[],
+  emitter: Emitter,
+  settings: Pick<Settings, 'env' | 'eventBytesMax' | 'traceContext'>,
+): readonly NewEvent[] {
   const { cause } = emitter
   const trace = settings.traceContext()
   let correlationId = emitter.correlationId ?? cause?.correlationId

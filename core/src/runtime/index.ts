@@ -1,5 +1,6 @@
 /** The runtime: start(), and the app it gives. */
 export { start } from './start.ts'
+export { eventsToAppend, type OutsideOptions } from './outside-events.ts'
 export type * from './app.ts'
 export type * from './hooks.ts'
 export type * from './flow.ts'

@@ -24,6 +24,9 @@ export interface Settings {
   readonly instance: string
 }
 
+/** The largest payload of an event, bytes. */
+export const eventBytesMaxDefault = 262_144
+
 const batchMaxMost = 5_000
 
 /** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`, `SERVICE_INVALID` or `CONTRACT_CONFLICT`. */
@@ -64,7 +67,11 @@ export function settingsOf(options: StartOptions): Settings {
 
 /** What a wire can not carry is refused when it is published, not when it is sent. */
 function eventBytesMax(options: StartOptions, wires: readonly WireSettings[]): number {
-  const max = wholeNumber(options.eventBytesMax ?? 262_144, { option: 'eventBytesMax', min: 1, max: 2 ** 30 })
+  const max = wholeNumber(options.eventBytesMax ?? eventBytesMaxDefault, {
+    option: 'eventBytesMax',
+    min: 1,
+    max: 2 ** 30,
+  })
   return wires.reduce((least, { wire }) => {
     const bytes = wire.capabilities.messageBytesMax
     return bytes === null ? least : Math.min(least, Math.max(1, bytes - attributesBytes))

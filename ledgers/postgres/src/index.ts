@@ -5,6 +5,15 @@ import type pg from 'pg'
 import { PostgresLedger, type PostgresLedgerSettings } from './postgres-ledger.ts'
 import { schemaNames } from './schema-names.ts'
 
+export {
+  append,
+  type AppendOptions,
+  type DrizzleTransaction,
+  type KyselyTransaction,
+  type OpenTransaction,
+  type PgTransaction,
+  type PostgresJsTransaction,
+} from './append-in.ts'
 export { pgClient, type PostgresHandle } from './postgres-handle.ts'
 
 /** Settings of {@link postgres}. All have defaults that are right for most. */

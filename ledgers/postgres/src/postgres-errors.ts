@@ -3,6 +3,9 @@
 /** The SQLSTATE of our functions for a claim that does not hold. */
 export const leaseLostState = 'QD001'
 
+/** The SQLSTATE of our functions for an append on which no transaction is open. */
+export const outsideState = 'QD002'
+
 /** Query builders put their own error around that of the driver; deeper than this nobody does. */
 const causesMax = 5
 

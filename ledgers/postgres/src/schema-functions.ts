@@ -10,7 +10,7 @@
  * the locks has drawn nothing up to S; whoever had let go by then is visible, because locks are released after a commit
  * has become visible. Transactions of others, however long, hold no such lock and hold up nobody.
  */
-import { leaseLostState } from './postgres-errors.ts'
+import { leaseLostState, outsideState } from './postgres-errors.ts'
 import type { SchemaNames } from './schema-names.ts'
 
 const eventArguments = `
@@ -64,6 +64,40 @@ BEGIN
     END IF;
   END IF;
   RETURN given;
+END $$;
+`
+}
+
+/**
+ * Appends events, given as a JSON text, in a transaction that the caller has opened: it has set a token that lasts as long
+ * as that, in a statement before this one. As text, so that every driver hands it over and back alike.
+ */
+function appendInSql({ quoted: s, channel }: SchemaNames): string {
+  const texts = [
+    'id',
+    'type',
+    '#version',
+    'source',
+    'key',
+    'correlationId',
+    'causationId',
+    'reaction',
+    '#hops',
+    '.time',
+  ]
+  const fields = [...texts, 'traceparent', 'tracestate', 'data', 'extensions'].map((field) => {
+    const type = field.startsWith('#') ? '::int' : field.startsWith('.') ? '::float8' : ''
+    return `array_agg((each->>'${field.replace(/^[#.]/, '')}')${type} ORDER BY place)`
+  })
+  return `
+CREATE FUNCTION ${s}.append_in_1(p_token text, p_events text, p_notifies boolean) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('quadrille.tx', true) IS DISTINCT FROM p_token THEN
+    RAISE EXCEPTION 'no transaction is open' USING ERRCODE = '${outsideState}';
+  END IF;
+  IF p_notifies THEN PERFORM pg_notify('${channel}', ''); END IF;
+  RETURN (SELECT ${s}.append_1(${fields.join(',\n    ')})
+    FROM json_array_elements(p_events::json) WITH ORDINALITY AS event(each, place))::text;
 END $$;
 `
 }
@@ -301,4 +335,6 @@ END $$;
 
 /** All functions of version 1. */
 export const functionsSql = (names: SchemaNames): string =>
-  [appendSql, readSql, holdSql, saveSql, endZombiesSql, leaseSql, trimSql].map((sql) => sql(names)).join('')
+  [appendSql, appendInSql, readSql, holdSql, saveSql, endZombiesSql, leaseSql, trimSql]
+    .map((sql) => sql(names))
+    .join('')

@@ -38,6 +38,12 @@ export const ledgerErrors = {
     what: (d) => `events of ${d.ledger} that were read before their commit have been rolled back with it`,
     fix: () => 'Nothing to do: what was built on them is rolled back too, and the log is read again.',
   }),
+  APPEND_OUTSIDE_TRANSACTION: spec<Record<never, never>>({
+    retryable: false,
+    what: () => 'append() was called on a connection, pool or builder on which no transaction is open',
+    fix: () =>
+      'Begin a transaction and hand that over: an event that commits by itself says something that may never have happened. To publish without rows of your own, use app.publish().',
+  }),
   LEASE_LOST: spec<{ reader: string; partitions: readonly number[] }>({
     retryable: true,
     what: (d) => `${d.reader} no longer holds partitions ${d.partitions.join(', ')}; another process took them over`,

@@ -20,7 +20,9 @@ const Noted = event('noted', { key: 'id', schema: z.object({ id: z.string(), tex
 /** How a library opens a transaction, runs SQL in it, and what it has outside of one. */
 interface Library {
   readonly name: string
-  transaction<T>(work: (tx: OpenTransaction, run: (text: string) => Promise<unknown>) => Promise<T>): Promise<T>
+  readonly transaction: <T>(
+    work: (tx: OpenTransaction, run: (text: string) => Promise<unknown>) => Promise<T>,
+  ) => Promise<T>
   readonly outside: OpenTransaction
 }
 
@@ -36,7 +38,7 @@ describe('append() in a transaction of the user', { skip, concurrency: false }, 
     {
       name: 'pg',
       outside: pool,
-      async transaction(work) {
+      transaction: async (work) => {
         const client = await pool.connect()
         try {
           await client.query('BEGIN')

@@ -94,8 +94,10 @@ describe('on a real server', { skip: server.skip }, () => {
     }
     await w.receive(first, Object.assign(new Taken(), { deliver }))
     await sendSurely(first, numbered(300))
-    await w.receive(second, taken)
+    const receiver = await w.receive(second, taken)
     await until(() => taken.distinct === 300, 'all arrive')
+    await until(() => !slow, 'the slow delivery has ended')
+    await until(async () => (await receiver.health()).lag === 0, 'all is acknowledged')
     assert.equal(taken.all.length, 300, 'none came twice')
   })
 

@@ -1,0 +1,76 @@
+/** What a user can set, and what it becomes. */
+import type { RedisOptions as ClientOptions } from 'ioredis'
+import { durationMs, QuadrilleError, type Duration } from 'quadrille'
+
+/** Options of {@link redis}. */
+export interface RedisOptions {
+  /** `redis://user:password@host:6379/0`, or `rediss://...` for TLS. */
+  readonly url: string
+  /** What the wire is called in messages and records. Default `redis`. */
+  readonly name?: string
+  /** What keys begin with: the stream is `{quadrille}:events`. Default `quadrille`. */
+  readonly prefix?: string
+  /** How long events stay in the stream after every service has them, for services to come. Default 1 day. */
+  readonly keep?: Duration
+  /** How long a message is ours without a sign of life from this process. Default 5 seconds, at least 500 ms. */
+  readonly lease?: Duration
+  /** The most messages that are held unacknowledged for one service by one process. Default 512. */
+  readonly heldMax?: number
+  /** The largest message that is sent, bytes. Default 16 MiB. */
+  readonly messageBytesMax?: number
+  /** How long an answer of the server may take. Default 5 seconds. */
+  readonly timeout?: Duration
+  /** Anything else that the client takes: `tls`, `sentinels` and their `name`, `family`, ... */
+  readonly connection?: Omit<ClientOptions, 'keyPrefix' | 'retryStrategy'>
+}
+
+/** The options with everything decided. */
+export interface RedisSettings {
+  readonly name: string
+  readonly url: string
+  /** The stream of all events. */
+  readonly stream: string
+  /** A hash: how far each service has come, should somebody remove its group. */
+  readonly positions: string
+  readonly keepMs: number
+  readonly leaseMs: number
+  readonly heldMax: number
+  readonly messageBytesMax: number
+  readonly timeoutMs: number
+  readonly connection: ClientOptions
+}
+
+const leaseMsMin = 500
+const heldMin = 2
+
+/** Checks and completes the options. */
+export function redisSettings(options: RedisOptions): RedisSettings {
+  const name = options.name ?? 'redis'
+  const refuse = (problem: string): never => {
+    throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: name, problem })
+  }
+  const ms = (key: 'keep' | 'lease' | 'timeout', otherwise: Duration) =>
+    durationMs(options[key] ?? otherwise, `${key} of ${name}`)
+  const url = URL.parse(options.url)
+  if (!url || !/^rediss?:$/.test(url.protocol))
+    refuse(`${JSON.stringify(options.url.replace(/\/\/.*@/, '//…@'))} is not an address such as redis://host:6379`)
+  const prefix = options.prefix ?? 'quadrille'
+  if (!/^[\w.:-]+$/.test(prefix)) refuse(`the prefix ${prefix} has other characters than a-z A-Z 0-9 _ . : -`)
+  const leaseMs = ms('lease', '5s')
+  if (leaseMs < leaseMsMin) refuse(`lease is ${leaseMs} ms, and must be at least ${leaseMsMin}`)
+  const heldMax = options.heldMax ?? 512
+  if (!Number.isInteger(heldMax) || heldMax < heldMin) refuse(`heldMax must be a whole number from ${heldMin}`)
+  return {
+    name,
+    url: options.url,
+    // Braces keep both keys on the same server of a cluster.
+    stream: `{${prefix}}:events`,
+    positions: `{${prefix}}:positions`,
+    keepMs: ms('keep', '1d'),
+    leaseMs,
+    heldMax,
+    messageBytesMax: options.messageBytesMax ?? 16 * 1_048_576,
+    timeoutMs: ms('timeout', '5s'),
+    connection: options.connection ?? {},
+  }
+}

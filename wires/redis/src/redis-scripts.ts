@@ -1,0 +1,157 @@
+/**
+ * What must look and act in one step, as Lua at the server. Redis lets anybody acknowledge, claim or renew anything: so
+ * each of these looks first whose it is.
+ *
+ * KEYS: the stream, and the hash of positions. ARGV[1] is the service, which names the group.
+ */
+
+const common = `
+local stream, positions, group = KEYS[1], KEYS[2], ARGV[1]
+local function fields(list)
+  local map = {}
+  for i = 1, #list, 2 do map[list[i]] = list[i + 1] end
+  return map
+end
+local function parts(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return ms, seq
+end
+local function before(a, b)
+  local am, as = parts(a)
+  local bm, bs = parts(b)
+  if #am ~= #bm then return #am < #bm end
+  if am ~= bm then return am < bm end
+  if #as ~= #bs then return #as < #bs end
+  return as < bs
+end
+local function groupOf()
+  for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local found = fields(row)
+    if found['name'] == group then return found end
+  end
+end
+local function mine(consumer, ids)
+  local owned, result = {}, {}
+  local first, last = ids[1], ids[#ids]
+  for _, row in ipairs(redis.call('XPENDING', stream, group, first, last, 100000, consumer)) do owned[row[1]] = true end
+  for _, id in ipairs(ids) do if owned[id] then result[#result + 1] = id end end
+  return result
+end
+`
+
+/**
+ * ARGV: service, `beginning` or `now`, `accept` or `refuse`. Finds the group, or makes it where the service had come to.
+ * Returns 'ok' or 'gap', and how many entries are missing (-1: the stream itself was made anew).
+ */
+export const ensureScript = `${common}
+local exists = redis.call('EXISTS', stream) == 1
+local added, length, first, last = 0, 0, nil, '0-0'
+if exists then
+  local info = fields(redis.call('XINFO', 'STREAM', stream))
+  added, length, last = info['entries-added'], info['length'], info['last-generated-id']
+  if info['first-entry'] then first = info['first-entry'][1] end
+end
+local found = exists and groupOf() or nil
+local known = redis.call('HGET', positions, group)
+local at, read
+if found then
+  at, read = found['last-delivered-id'], found['entries-read']
+elseif known then
+  at, read = string.match(known, '^(%S+) (%d+)$')
+  read = tonumber(read)
+end
+local missing = 0
+if known and not found and (not exists or before(last, at)) then missing = -1
+elseif at and read and (not first or before(at, first)) then missing = math.max(0, added - read - length) end
+if missing ~= 0 and ARGV[3] ~= 'accept' then return {'gap', missing} end
+if missing == -1 then at, read = '0-0', added - length end
+if missing > 0 then read = added - length end
+if found then
+  if missing > 0 then redis.call('XGROUP', 'SETID', stream, group, at, 'ENTRIESREAD', read) end
+  return {'ok', missing}
+end
+if not at and ARGV[2] == 'beginning' then at, read = '0-0', added - length end
+if not at then at, read = last, added end
+redis.call('XGROUP', 'CREATE', stream, group, at, 'MKSTREAM', 'ENTRIESREAD', read)
+redis.call('HSET', positions, group, at .. ' ' .. read)
+return {'ok', missing}`
+
+/** ARGV: service, consumer, ids in order. Acknowledges those that are the consumer's; returns how many. */
+export const acknowledgeScript = `${common}
+local ids = {}
+for i = 3, #ARGV do ids[#ids + 1] = ARGV[i] end
+local owned = mine(ARGV[2], ids)
+if #owned > 0 then redis.call('XACK', stream, group, unpack(owned)) end
+local found = groupOf()
+local pending = redis.call('XPENDING', stream, group)
+local at = found['last-delivered-id']
+if pending[1] > 0 then
+  local ms, seq = parts(pending[2])
+  if seq ~= '0' then at = ms .. '-' .. string.format('%.0f', tonumber(seq) - 1)
+  else at = string.format('%.0f', tonumber(ms) - 1) .. '-18446744073709551615' end
+end
+local read = (found['entries-read'] or 0) - pending[1]
+redis.call('HSET', positions, group, at .. ' ' .. string.format('%.0f', math.max(0, read)))
+return #owned`
+
+/** ARGV: service, consumer, ids in order. Renews those that are the consumer's; returns them. */
+export const renewScript = `${common}
+local ids = {}
+for i = 3, #ARGV do ids[#ids + 1] = ARGV[i] end
+local owned = mine(ARGV[2], ids)
+if #owned == 0 then return {} end
+local command = {'XCLAIM', stream, group, ARGV[2], 0}
+for _, id in ipairs(owned) do command[#command + 1] = id end
+command[#command + 1] = 'JUSTID'
+redis.call(unpack(command))
+return owned`
+
+/** ARGV: service, consumer. Gives back all that the consumer holds, so that others get it at once, and forgets it. */
+export const releaseScript = `${common}
+if redis.call('EXISTS', stream) == 0 or not groupOf() then return 0 end
+local rows = redis.call('XPENDING', stream, group, '-', '+', 4000, ARGV[2])
+if #rows > 0 then
+  local command = {'XCLAIM', stream, group, 'returned', 0}
+  for _, row in ipairs(rows) do command[#command + 1] = row[1] end
+  command[#command + 1] = 'IDLE'
+  command[#command + 1] = 86400000
+  command[#command + 1] = 'JUSTID'
+  redis.call(unpack(command))
+end
+if #redis.call('XPENDING', stream, group, '-', '+', 1, ARGV[2]) == 0 then
+  redis.call('XGROUP', 'DELCONSUMER', stream, group, ARGV[2])
+end
+return #rows`
+
+/** ARGV: service, consumer. How many entries others hold. */
+export const foreignScript = `${common}
+local total = redis.call('XPENDING', stream, group)
+if total[1] == 0 then return 0 end
+for _, row in ipairs(total[4]) do if row[1] == ARGV[2] then return total[1] - tonumber(row[2]) end end
+return total[1]`
+
+/**
+ * ARGV: service, how long entries are kept, milliseconds. Drops what every group is done with and is old enough, and
+ * forgets consumers of the service that have been dead and empty for a day.
+ */
+export const trimScript = `${common}
+if redis.call('EXISTS', stream) == 0 then return 0 end
+local groups = redis.call('XINFO', 'GROUPS', stream)
+if #groups == 0 then return 0 end
+local now = redis.call('TIME')
+local floor = string.format('%.0f', math.max(0, now[1] * 1000 + math.floor(now[2] / 1000) - ARGV[2])) .. '-0'
+for _, row in ipairs(groups) do
+  local each = fields(row)
+  local needs = each['last-delivered-id']
+  if each['pending'] > 0 then needs = redis.call('XPENDING', stream, each['name'])[2] end
+  if before(needs, floor) then floor = needs end
+end
+if groupOf() then
+  for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local each = fields(row)
+    if each['pending'] == 0 and each['idle'] > 86400000 then
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, each['name'])
+    end
+  end
+end
+return redis.call('XTRIM', stream, 'MINID', floor)`

@@ -1,0 +1,56 @@
+/** How events look in a stream. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { numbered } from '@quadrille/brokers/wire-load'
+import { fromBinaryEvent } from 'quadrille'
+import { compareIds, entriesOf, fromRedisEntry, toRedisMessage } from '../src/redis-message.ts'
+import { redisSettings } from '../src/redis-options.ts'
+
+const entry = (fields: Record<string, string>) =>
+  entriesOf([
+    [
+      Buffer.from('1-0'),
+      Object.entries(fields)
+        .flat()
+        .map((text) => Buffer.from(text)),
+    ],
+  ])[0]!
+
+describe('entries', () => {
+  it('carry an event in binary mode, and bring it back', () => {
+    const [event] = numbered(1, 7, { key: 'Łódź', extensions: '{"tenant":"blue"}' })
+    const { fields, bytes } = toRedisMessage({ event: event!, dedupeId: 'd' })
+    assert.equal(bytes, Buffer.byteLength(fields.join('')))
+    const pairs = Object.fromEntries(fields.map((name, at) => [name, fields[at + 1]!]).filter((_, at) => at % 2 === 0))
+    const { attributes, body, channel } = fromRedisEntry(entry(pairs))
+    const { position: _, ...sent } = event!
+    assert.deepEqual(fromBinaryEvent(attributes!, body), sent)
+    assert.equal(channel, 'a')
+  })
+
+  it('of others are handed on as their data, under their type', () => {
+    const { attributes, body, channel } = fromRedisEntry(
+      entry({ type: 'order.created', data: '{"specversion":"1.0"}' }),
+    )
+    assert.deepEqual([attributes, String(body), channel], [null, '{"specversion":"1.0"}', 'order.created'])
+    assert.deepEqual(fromRedisEntry(entry({ other: 'x' })), { attributes: null, body: Buffer.alloc(0), channel: '' })
+  })
+
+  it('that were deleted are left out', () => assert.deepEqual(entriesOf([[Buffer.from('1-0'), null]]), []))
+
+  it('are ordered by both numbers of their ids', () => {
+    const ids = ['10-0', '9-12', '9-3', '9-18446744073709551615', '9-18446744073709551614']
+    const sorted = ['9-3', '9-12', '9-18446744073709551614', '9-18446744073709551615', '10-0']
+    assert.deepEqual(ids.toSorted(compareIds), sorted)
+  })
+})
+
+describe('options', () => {
+  it('that make no sense are refused, without repeating a password', () => {
+    const bad = () => redisSettings({ url: 'http://me:hidden@b' })
+    assert.throws(bad, { code: 'WIRE_INCOMPATIBLE' })
+    assert.throws(bad, (error: Error) => !error.message.includes('hidden'))
+    for (const options of [{ prefix: 'a{b' }, { lease: '10ms' }, { heldMax: 1 }] as const)
+      assert.throws(() => redisSettings({ url: 'redis://b', ...options }), { code: 'WIRE_INCOMPATIBLE' })
+  })
+})

@@ -3,6 +3,7 @@ import { listed, parse, UsageError, type Given, type OptionKinds } from './argum
 import { checkCommand, checkOptions } from './check-command.ts'
 import { growthCommand, growthOptions } from './growth-command.ts'
 import { orderFlowCommand, orderFlowOptions } from './order-flow-command.ts'
+import { simulateCommand, simulateOptions } from './simulate-command.ts'
 import { survivalCommand, survivalOptions } from './survival-command.ts'
 import { wireCommand, wireOptions } from './wires/wire-command.ts'
 
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, Command>> = {
     options: survivalOptions,
     run: survivalCommand,
   },
+  simulate: { says: 'how many schedules a simulation tries', options: simulateOptions, run: simulateCommand },
   growth: { says: 'the order flow on a ledger full of history', options: growthOptions, run: growthCommand },
   wire: { says: 'from ledger to ledger over a broker, beside the bare client', options: wireOptions, run: wireCommand },
   check: { says: 'the check of a large choreography', options: checkOptions, run: checkCommand },

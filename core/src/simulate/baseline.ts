@@ -1,6 +1,8 @@
 /** What a conversation does when nothing goes wrong: what others with the same input are compared with. */
 import type { Talk } from './book.ts'
+import { looking, type State } from './machine.ts'
 import type { SimRun } from './sim-run.ts'
+import type { SimTables } from './sim-tables.ts'
 import type { Stage } from './stage.ts'
 
 /** The default schedule of one input. */
@@ -27,9 +29,9 @@ export function netsOf(talk: Talk): Map<string, number> {
   return nets
 }
 
-export function baselineOf(run: SimRun): Baseline {
+export async function baselineOf(run: SimRun): Promise<Baseline> {
   const talk = run.book.talks[0]!
-  return { outcome: talk.outcome, nets: netsOf(talk), counters: counters(run.stage) }
+  return { outcome: talk.outcome, nets: netsOf(talk), counters: await looking(() => counters(run.stage, run.states)) }
 }
 
 /** What changes with every write counts nothing. */
@@ -39,20 +41,26 @@ const notCounting = /version|revision|updated|seq|time|_at$|date/i
  * The numbers in tables that had rows before any conversation began, such as stocks and balances. Empty for a table that
  * has got further rows meanwhile.
  */
-export function counters(stage: Stage): string {
+export function counters(stage: Stage, states?: ReadonlyMap<string, State>): string {
   const parts: string[] = []
   for (const { tables, service } of stage.parts) {
-    for (const table of tables.tables()) {
-      const before = stage.seeded.get(table) ?? 0
-      if (before === 0) continue
-      const rows = tables.contents(table)
-      if (rows.length !== before) continue
-      const counting = table.columns.flatMap((column, index) => (notCounting.test(column) ? [] : [index]))
-      const numbers = rows.map((row) =>
-        counting.map((index) => (typeof row[index] === 'number' ? row[index] : '')).join(),
-      )
-      parts.push(`${service.name}.${table.name}: ${numbers.join(' ')}`)
-    }
+    if (!tables.tables().some((table) => stage.seeded.get(table))) continue
+    const { name } = service
+    const ask = () => countersIn(stage, name, tables)
+    parts.push(...(states ? stage.machine(name).look(states.get(name)!, 'counters', ask) : ask()))
   }
   return parts.join('\n')
+}
+
+function countersIn(stage: Stage, service: string, tables: SimTables): string[] {
+  return tables.tables().flatMap((table) => {
+    const before = stage.seeded.get(table) ?? 0
+    const rows = before === 0 ? [] : tables.contents(table)
+    if (rows.length === 0 || rows.length !== before) return []
+    const counting = table.columns.flatMap((column, index) => (notCounting.test(column) ? [] : [index]))
+    const numbers = rows.map((row) =>
+      counting.map((index) => (typeof row[index] === 'number' ? row[index] : '')).join(),
+    )
+    return [`${service}.${table.name}: ${numbers.join(' ')}`]
+  })
 }

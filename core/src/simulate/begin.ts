@@ -67,6 +67,7 @@ class Beginning {
   async run(talk: Talk): Promise<Begun> {
     const { begin } = this.#stage.options
     const app: SimApp = {
+      services: this.#stage.choreography.services,
       transact: (service, work) => this.#transact(typeof service === 'string' ? service : service.name, work as never),
       publish: async (events) => this.#publish(events),
     }

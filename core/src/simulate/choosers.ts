@@ -55,6 +55,12 @@ export class OneOff implements Chooser {
   }
 }
 
+/** The default schedule, but the outside always gives this answer, where it has so many. */
+export const alwaysAnswering = (index: number): Chooser => ({
+  step: (enabled) => defaultChooser.step(enabled),
+  outcome: (_, options) => options[index] ?? options[0]!,
+})
+
 /** What random schedules have in common: how many faults, of which kinds, and how likely. */
 abstract class RandomChooser implements Chooser {
   protected readonly random: Randomness
@@ -69,7 +75,7 @@ abstract class RandomChooser implements Chooser {
     // Each kind is on in some schedules and off in others: together they hide each other.
     this.#kinds = new Set([...allowed].filter(() => random.next() < 0.6))
     this.#share = 0.05 + random.next() * 0.3
-    this.#negative = random.pick([0, 0.2, 0.5])
+    this.#negative = random.pick([0, 0.2, 0.5, 1])
   }
 
   step(enabled: readonly Step[]): Choice {

@@ -20,6 +20,9 @@ export function constraintText(constraint: Constraint): string {
   return `FAULT ${constraint.fault} AT ${constraint.step}${after}`
 }
 
+/** Stands for all questions of this name: the first, the second `#2`, and so on. */
+export const everyOne = (name: string): string => `${name.replace(/#\d+$/, '')}#*`
+
 /** The default schedule under constraints. */
 export class Constrained implements Chooser {
   readonly #holds = new Map<string, string[]>()
@@ -46,7 +49,7 @@ export class Constrained implements Chooser {
   }
 
   outcome(name: string, options: readonly string[]): string {
-    const wanted = this.#outcomes.get(name)
+    const wanted = this.#outcomes.get(name) ?? this.#outcomes.get(everyOne(name))
     return wanted !== undefined && options.includes(wanted) ? wanted : options[0]!
   }
 

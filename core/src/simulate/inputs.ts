@@ -21,6 +21,11 @@ export class Inputs {
     return Array.isArray(this.#given) ? this.#given.length : 1
   }
 
+  /** How many conversations there can be at once: of a list, each input only once, as two of one key would be one. */
+  get togetherMax(): number {
+    return Array.isArray(this.#given) ? this.#given.length : Infinity
+  }
+
   /** The input of one conversation. `variety` 0 is the plainest. */
   make(variety: number, index: number): unknown {
     const given = this.#given

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { QuadrilleError } from '../base/index.ts'
 import { baselineOf, type Baseline } from './baseline.ts'
 import { defaultChooser } from './choosers.ts'
+import { redeliver } from './redelivery.ts'
 import { judgeEnd, masked } from './oracles.ts'
 import { faultKinds, type Chooser, type FaultKind, type Violation } from './schedule-types.ts'
 import { SimRun } from './sim-run.ts'
@@ -50,10 +51,30 @@ export class Lab {
     const name = JSON.stringify(input) ?? ''
     if (this.#baselines.has(name)) return this.#baselines.get(name)
     const { run, quiescent } = await this.#trial(defaultChooser, [input], {})
-    await run.materialise()
-    const baseline = quiescent && run.violations.length === 0 ? baselineOf(run) : undefined
+    const baseline = quiescent && run.violations.length === 0 ? await baselineOf(run) : undefined
     this.#baselines.set(name, baseline)
     return baseline
+  }
+
+  /** What is wrong with a schedule of one conversation when it is done again, or when everything is delivered again. */
+  async afterwards(run: SimRun): Promise<readonly Violation[]> {
+    const { talks } = run.book
+    const ignored = this.stage.options.ignore ?? []
+    if (talks.length !== 1 || run.trace.some(({ fault }) => fault !== undefined)) return []
+    const repeated = ignored.includes('NOT_REPEATABLE') ? undefined : (await this.repeat(talks[0]!.input)).violation
+    if (repeated) return [repeated]
+    const redelivered = await redeliver(this, run)
+    return redelivered ? [redelivered] : []
+  }
+
+  /** The default schedule once more, every step really done, by a new process: does it come to the same? */
+  async repeat(input: unknown): Promise<Trial> {
+    this.stage.doubts = true
+    try {
+      return await this.#trial(defaultChooser, [input], {})
+    } finally {
+      this.stage.doubts = false
+    }
   }
 
   /** Two schedules that come to the same end in the same way are judged once. */

@@ -8,6 +8,7 @@
  */
 import { isQuadrilleError, NonRetryable } from '../base/index.ts'
 import { isEmitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
+import type { Hooks } from '../runtime/hooks.ts'
 import type { Doorman } from './instrument.ts'
 import type { FaultKind } from './schedule-types.ts'
 import { SimEnv, startMs, type Invocation } from './sim-env.ts'
@@ -46,6 +47,8 @@ export interface Dead {
   readonly reaction: string
   readonly role: string
   readonly correlationId: string
+  /** The code or name of the error. */
+  readonly code: string
 }
 
 /** A state of a service. */
@@ -57,6 +60,8 @@ export interface State {
   readonly calls: readonly CallWanted[]
   /** When it next has something to do by itself. */
   readonly nextAt: number
+  /** What the tables were found to hold, by question. */
+  readonly answers: Map<string, unknown>
 }
 
 /** What an input has led to. */
@@ -91,6 +96,27 @@ export function withIds(returned: unknown, name: string, env: SimEnv): unknown {
   if (Array.isArray(returned)) return returned.map((each, index) => withIds(each, `${name}[${index}]`, env))
   if (!isEmitted(returned) || returned.id !== undefined) return returned
   return { ...returned, id: env.idOf(`${name} ${returned.type} ${JSON.stringify(returned.payload)}`) }
+}
+
+/** Thrown by whoever looks at something that is not there yet: bring it, and look again. */
+export class Missing {
+  readonly bring: () => Promise<void>
+
+  constructor(bring: () => Promise<void>) {
+    this.bring = bring
+  }
+}
+
+/** Runs something that looks at tables and fakes, as often as it takes until all of them are there. */
+export async function looking<T>(look: () => T): Promise<T> {
+  for (;;) {
+    try {
+      return look()
+    } catch (error) {
+      if (!(error instanceof Missing)) throw error
+      await error.bring()
+    }
+  }
 }
 
 /** Thrown inside a process that dies at this moment. */
@@ -153,6 +179,24 @@ export class Machine implements Doorman {
     return transition
   }
 
+  /**
+   * What the tables hold in this state: as found before, or as they are, when that is where they stand.
+   *
+   * @throws Missing when they do not.
+   */
+  look<T>(state: State, question: string, ask: (tables: Part['tables']) => T): T {
+    if (state.answers.has(question)) return state.answers.get(question) as T
+    if (this.#at !== state) throw new Missing(() => this.moveTo(state))
+    const answer = ask(this.part.tables)
+    state.answers.set(question, answer)
+    return answer
+  }
+
+  /** The next step is really done, from the beginning, by a new process. */
+  distrust(): void {
+    this.#at = undefined
+  }
+
   /** Brings the tables into this state. */
   async moveTo(state: State): Promise<void> {
     if (this.#at === state) return
@@ -173,9 +217,8 @@ export class Machine implements Doorman {
     this.#env = new SimEnv(1)
     this.#flights = new Map()
     this.#runs = new Map()
-    const dead = (facts: { service: string; reaction: string; role: string; event: EventRecord }) => {
-      const { service, reaction, role, event } = facts
-      this.#dead.push({ service, reaction, role, correlationId: event.correlationId })
+    const dead: Hooks['dead'] = ({ service, reaction, role, event, code }) => {
+      this.#dead.push({ service, reaction, role, code, correlationId: event.correlationId })
     }
     const process = new SimProcess(this.part, this.#env, { hooks: { dead }, wrap: this.#room.wrapLedger })
     process.store.watch = { committing: () => this.#committing(), committed: (events) => this.#committed(events) }
@@ -194,7 +237,7 @@ export class Machine implements Doorman {
     if (known) return known
     const wanted = calls.map(({ key, invocation, make }) => ({ key, invocation, make }))
     const name = this.#states.size.toString(36)
-    const state: State = { name, before, next: new Map(), calls: wanted, nextAt }
+    const state: State = { name, before, next: new Map(), calls: wanted, nextAt, answers: new Map() }
     this.#states.set(hash, state)
     return state
   }

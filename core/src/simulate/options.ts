@@ -13,6 +13,8 @@ import type { WireOrder } from './wires.ts'
 
 /** What begins a conversation: the same two ways in that an app has. */
 export interface SimApp {
+  /** The services of the choreography. */
+  readonly services: readonly AnyService[]
   /** As `app.transact()`: rows and events of one service commit together. */
   transact<Db>(
     service: Service<Db> | string,
@@ -43,11 +45,11 @@ export interface ConversationView<Input = unknown> {
 export interface WorldView<Input = unknown, Outside = unknown> {
   readonly conversations: readonly ConversationView<Input>[]
   /** The tables of this service. */
-  db(service: { readonly name: string } | string): SimDb
+  readonly db: (service: { readonly name: string } | string) => SimDb
   /** The fakes of this schedule. */
   readonly outside: Outside
   /** True for events that became dead letters, of this reaction or of any. */
-  hasDead(reaction?: string): boolean
+  readonly hasDead: (reaction?: string) => boolean
 }
 
 /** Holds when it returns nothing, true, or an empty list; a text or a list of texts says what is wrong. It may throw. */

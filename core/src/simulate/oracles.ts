@@ -4,13 +4,14 @@
  */
 import { counters, effectName, netsOf, type Baseline } from './baseline.ts'
 import type { Talk, Told } from './book.ts'
+import { looking, Missing } from './machine.ts'
 import type { Invariants, SimDb, WorldView } from './options.ts'
 import type { SimRun } from './sim-run.ts'
 
 /** The codes of all oracles. */
 export const oracleCodes = [
-  'NO_START', 'NO_END', 'TWO_ENDS', 'NO_REST', 'EFFECT_TWICE', 'EFFECT_KEPT', 'EFFECT_MISSING', 'EFFECT_EARLY',
-  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'REDELIVERY', 'LOST_UPDATE',
+  'NO_START', 'NO_END', 'TWO_ENDS', 'NO_REST', 'STORM', 'DEAD_LETTER', 'EFFECT_TWICE', 'EFFECT_KEPT', 'EFFECT_MISSING', 'EFFECT_EARLY',
+  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'REDELIVERY', 'NOT_REPEATABLE',
 ] as const // prettier-ignore
 
 const times = (count: number): string => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`)
@@ -24,7 +25,28 @@ export async function judgeStep(run: SimRun): Promise<void> {
     }
     judgeRepeats(run, talk)
   }
+  judgeLetters(run)
   await judgeInvariants(run, run.stage.options.always)
+}
+
+/** Codes of dead letters that end what would go on for ever. */
+const storms: ReadonlySet<string> = new Set(['HOPS_EXCEEDED', 'CONVERSATION_BUDGET_EXCEEDED'])
+
+function judgeLetters(run: SimRun): void {
+  for (const { service, reaction, code, correlationId } of run.dead) {
+    const label = run.book.talkOf(correlationId)?.label ?? 'a conversation'
+    const where = `${service}/${reaction}`
+    if (storms.has(code))
+      violate(run, 'STORM', {
+        subject: where,
+        message: `${label} goes round and round, until a limit stops it at ${where}`,
+      })
+    else if (run.outcomes === 0 && run.faults.every((fault) => masked.has(fault)))
+      violate(run, 'DEAD_LETTER', {
+        subject: where,
+        message: `an event becomes a dead letter at ${where} (${code}) although nothing was wrong with it`,
+      })
+  }
 }
 
 function judgeRepeats(run: SimRun, talk: Talk): void {
@@ -65,8 +87,7 @@ export async function judgeEnd(run: SimRun, baselines: readonly (Baseline | unde
       })
     else judgeOutcome(run, talk, baselines[index])
   })
-  await run.materialise()
-  judgeCounters(run, baselines)
+  await looking(() => judgeCounters(run, baselines))
   await judgeInvariants(run, run.stage.options.atEnd)
   for (const name of run.hoped()) violate(run, 'INVARIANT', { subject: name, message: `${name}: was never true` })
 }
@@ -148,7 +169,7 @@ function judgeCounters(run: SimRun, baselines: readonly (Baseline | undefined)[]
   const allFailed = talks.every((talk) => talk.outcome === 'failure')
   const single = talks.length === 1 && baselines[0]?.outcome === 'success' ? baselines[0] : undefined
   if (!allFailed && !single) return
-  const now = counters(run.stage)
+  const now = counters(run.stage, run.states)
   const expected = allFailed ? run.stage.seededCounters : single!.counters
   if (now === expected) return
   const difference = firstDifference(expected, now)
@@ -178,11 +199,8 @@ function firstDifference(expected: string, now: string): string {
 }
 
 async function judgeInvariants(run: SimRun, invariants: Invariants<unknown, unknown> | undefined): Promise<void> {
-  if (!invariants) return
-  await run.materialise()
-  const view = run.view
-  for (const [name, invariant] of Object.entries(invariants)) {
-    for (const problem of problemsOf(() => invariant(view)))
+  for (const [name, invariant] of Object.entries(invariants ?? {})) {
+    for (const problem of await looking(() => problemsOf(() => invariant(run.view))))
       violate(run, 'INVARIANT', {
         subject: name,
         message: problem === '' ? `${name} does not hold` : `${name}: ${problem}`,
@@ -197,6 +215,7 @@ export function problemsOf(ask: () => void | boolean | string | readonly string[
     if (said === undefined || said === true || said === '') return []
     return said === false ? [''] : typeof said === 'string' ? [said] : said
   } catch (error) {
+    if (error instanceof Missing) throw error
     return [error instanceof Error ? error.message : String(error)]
   }
 }
@@ -227,17 +246,18 @@ export function viewOf(run: SimRun): WorldView {
       const name = typeof service === 'string' ? service : service.name
       let db = dbs.get(name)
       if (!db) {
-        const { tables } = run.stage.machine(name).part
-        db = {
-          all: (sql, ...params) => tables.rows(sql, ...params),
-          get: (sql, ...params) => tables.rows(sql, ...params)[0],
-        }
+        const machine = run.stage.machine(name)
+        const all: SimDb['all'] = (sql, ...params) =>
+          machine.look(run.states.get(name)!, `${sql} ${JSON.stringify(params)}`, (tables) =>
+            tables.rows(sql, ...params),
+          )
+        db = { all, get: (sql, ...params) => all(sql, ...params)[0] }
         dbs.set(name, db)
       }
       return db
     },
     get outside() {
-      return run.stage.outside.fakes
+      return run.stage.outside.look(run.outside)
     },
     hasDead: (reaction) => run.dead.some((letter) => reaction === undefined || letter.reaction === reaction),
   }

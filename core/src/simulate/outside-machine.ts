@@ -2,7 +2,7 @@
  * The world outside as a machine, like the services: what a fake answers follows from what it was asked so far, and from the
  * answers that the schedule chose. What is known is not asked again.
  */
-import type { CallWanted } from './machine.ts'
+import { Missing, type CallWanted } from './machine.ts'
 import { simOf, type Effect, type Sim, type SimHost } from './outside.ts'
 import { SimEnv } from './sim-env.ts'
 
@@ -145,6 +145,12 @@ export class OutsideMachine implements SimHost {
       this.#losing = undefined
       this.env.invocation = undefined
     }
+  }
+
+  /** The fakes in this state. @throws Missing when they are not there. */
+  look(state: OutsideState): unknown {
+    if (this.#at !== state) throw new Missing(() => this.moveTo(state))
+    return this.fakes
   }
 
   /** Brings the fakes into this state. */

@@ -4,13 +4,12 @@
  * ones end in no new way.
  */
 import { systemEnv } from '../base/index.ts'
-import { defaultChooser, OneOff, Pct, Pos, RandomWalk } from './choosers.ts'
+import { alwaysAnswering, defaultChooser, OneOff, Pct, Pos, RandomWalk } from './choosers.ts'
 import { Recording } from './constraints.ts'
 import { exhaust } from './exhaustive.ts'
 import { mustHaveBegun, type Lab, type Trial } from './lab.ts'
 import type { SearchOptions } from './options.ts'
 import { Randomness } from './randomness.ts'
-import { redeliver } from './redelivery.ts'
 import type { Chooser } from './schedule-types.ts'
 
 /** In which part of the search something was found. */
@@ -57,6 +56,8 @@ const schedulesMin = 600
 /** Other things in the process get their turn after so long. */
 const sliceMs = 40
 const faultsOfRandom = 2
+/** How many other answers of the outside are tried for all questions at once. */
+const answersMax = 2
 
 /** See the top of this file. */
 export class Search {
@@ -123,7 +124,7 @@ export class Search {
       const trial = await this.#try(defaultChooser, [input], 'default')
       if (this.#hit) return
       mustHaveBegun(trial)
-      const violation = await redeliver(this.#lab, trial.run)
+      const [violation] = await this.#lab.afterwards(trial.run)
       if (!violation) continue
       const recording = new Recording(defaultChooser)
       this.#hit = { trial: { ...trial, violation }, recording, phase: 'default', schedules: this.#lab.schedules }
@@ -135,6 +136,8 @@ export class Search {
     for (const input of this.#inputs()) {
       const probe = new OneOff({ at: -1, other: 0 }, this.#lab.allowed)
       await this.#try(probe, [input], 'single')
+      for (let answer = 1; answer <= answersMax && !this.#hit; answer++)
+        await this.#try(alwaysAnswering(answer), [input], 'single')
       for (const [at, count] of probe.counts.entries()) {
         for (let other = 1; other < count; other++) {
           if (this.#hit || !(await this.#goOn())) return
@@ -167,7 +170,7 @@ export class Search {
     for (let number = 0; number < schedules; number++) {
       if (this.#hit || !(await this.#goOn())) return
       const random = new Randomness(seed * 1_000_003 + number)
-      const count = 1 + random.below(conversations)
+      const count = 1 + random.below(Math.min(conversations, this.#lab.stage.inputs.togetherMax))
       const variety = random.below(1_000)
       const inputs = Array.from({ length: count }, (_, index) => this.#lab.stage.inputs.make(variety, index))
       const { run, quiescent } = await this.#try(this.#chooser(number, random), inputs, 'random')

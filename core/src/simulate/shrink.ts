@@ -1,5 +1,5 @@
 /** From a schedule that went wrong to the smallest one that goes wrong in the same way. */
-import { Constrained, Recording, type Constraint } from './constraints.ts'
+import { Constrained, everyOne, Recording, type Constraint } from './constraints.ts'
 import type { Lab, Trial } from './lab.ts'
 import type { Violation } from './schedule-types.ts'
 
@@ -44,6 +44,7 @@ class Shrinking {
     const { inputs, constraints } = this.#start
     if (!(await this.#attempt(inputs, constraints))) return undefined
     await this.#fewerConversations()
+    await this.#sameAnswers()
     await this.#halve()
     await this.#oneByOne()
     await this.#clearerHolds()
@@ -69,6 +70,17 @@ class Shrinking {
     }
     const fewer = inputs.slice(0, -1)
     if (fewer.length > 1 && (await this.#attempt(fewer, constraints))) await this.#fewerConversations()
+  }
+
+  /** The same answer to every question of one name is one constraint, not many. */
+  async #sameAnswers(): Promise<void> {
+    const { inputs, constraints } = this.#best!
+    const outcomes = constraints.flatMap((each) => (each.kind === 'outcome' ? [each] : []))
+    const others = constraints.filter(({ kind }) => kind !== 'outcome')
+    const groups = Map.groupBy(outcomes, ({ step, answer }) => `${everyOne(step)}=${answer}`)
+    if (groups.size === outcomes.length) return
+    const merged = [...groups.values()].map(([first]): Constraint => ({ ...first!, step: everyOne(first!.step) }))
+    await this.#attempt(inputs, [...merged, ...others])
   }
 
   /** Large parts first. */

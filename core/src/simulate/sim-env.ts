@@ -99,7 +99,8 @@ export class SimEnv implements Env {
 
   readonly breathe = (): Promise<void> => Promise.resolve()
 
-  readonly random = (): number => this.#next() / 2 ** 32
+  /** The runtime itself draws for jitter only: for it, every draw is the middle, so that fewer times differ. */
+  readonly random = (): number => (this.invocation ? this.#next() / 2 ** 32 : 0.5)
 
   /** In the form of a UUIDv7. */
   readonly uuid = (): string => uuidOf(() => this.#next())

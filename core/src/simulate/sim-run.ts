@@ -10,7 +10,7 @@
  */
 import type { NewEvent } from '../contracts/index.ts'
 import { Book, type Talk } from './book.ts'
-import type { Dead, Input, State, Transition } from './machine.ts'
+import { looking, type Dead, type Input, type State, type Transition } from './machine.ts'
 import { judgeStep, problemsOf, viewOf } from './oracles.ts'
 import type { Effect, SimHost } from './outside.ts'
 import type { OutsideState } from './outside-machine.ts'
@@ -119,9 +119,10 @@ export class SimRun implements SimHost {
 
   async #hope(): Promise<void> {
     if (this.#hoped.size === 0) return
-    await this.materialise()
-    for (const name of this.#hoped)
-      if (problemsOf(() => this.stage.options.eventually![name]!(this.view)).length === 0) this.#hoped.delete(name)
+    for (const name of this.#hoped) {
+      const problems = await looking(() => problemsOf(() => this.stage.options.eventually![name]!(this.view)))
+      if (problems.length === 0) this.#hoped.delete(name)
+    }
   }
 
   /** What has not been begun. */
@@ -215,7 +216,22 @@ export class SimRun implements SimHost {
     const { floorMs } = this
     const key = `${input.key}|${input.fault ?? ''}|${floorMs}`
     const machine = this.stage.machines.get(service)!
-    this.#apply(service, await machine.step(this.states.get(service)!, { ...input, key, floorMs }))
+    const state = this.states.get(service)!
+    const known = state.next.get(key)
+    if (this.stage.doubts) machine.distrust()
+    const transition = await machine.step(state, { ...input, key, floorMs }, this.stage.doubts)
+    if (known && !isSame(known, transition)) this.#differs(service, input.key)
+    this.#apply(service, transition)
+  }
+
+  #differs(service: string, key: string): void {
+    const [kind, id = ''] = key.split('|')
+    const what = kind === 'receive' ? (this.book.told.get(id)?.name ?? id) : kind === 'tick' ? 'a timer' : 'an answer'
+    this.violate(
+      'NOT_REPEATABLE',
+      service,
+      `${service} does not do the same again from the same rows, on ${what}: it keeps something in memory, or reads something that no schedule decides`,
+    )
   }
 
   #apply(service: string, transition: Transition, beginning?: Talk): void {
@@ -268,5 +284,10 @@ export class SimRun implements SimHost {
     if (by) this.#effect(effect, by)
   }
 }
+
+const isSame = (a: Transition, b: Transition): boolean =>
+  a.to === b.to &&
+  a.emitted.length === b.emitted.length &&
+  a.emitted.every(({ id }, index) => id === b.emitted[index]!.id)
 
 const timedFaults: readonly FaultKind[] = ['crash before commit', 'crash after commit']

@@ -98,10 +98,11 @@ export async function replay<Input = unknown, Outside = unknown>(
   if (problem !== undefined) throw new QuadrilleError('SCHEDULE_INVALID', { problem })
   return onStage(subject, options, async (lab) => {
     const { run } = await lab.trial(new Constrained(schedule.constraints), schedule.inputs)
-    const [first] = run.violations
+    const violations = [...run.violations, ...(await lab.afterwards(run))]
+    const [first] = violations
     return {
       ok: first === undefined,
-      violations: run.violations,
+      violations,
       diagram: scheduleDiagram(run, first ?? { code: 'HOLDS', subject: '', message: 'nothing went wrong' }),
       steps: stepsOf(run),
     }
@@ -155,9 +156,12 @@ function settingsOf(options: SimulateOptions, phases: readonly Phase[]): SearchS
   } // prettier-ignore
 }
 
+/** What is seen when all is over, by doing something again: it needs no constraints. */
+const afterwards: ReadonlySet<string> = new Set(['NOT_REPEATABLE', 'REDELIVERY'])
+
 async function findingOf(lab: Lab, hit: Hit): Promise<Finding> {
   const violation = hit.trial.violation!
-  const shrunk = await shrink(lab, hit)
+  const shrunk = afterwards.has(violation.code) ? undefined : await shrink(lab, hit)
   const { run } = shrunk?.trial ?? hit.trial
   const constraints: readonly Constraint[] = shrunk?.constraints ?? hit.recording.constraints(run.trace)
   const shown = shrunk?.trial.violation ?? violation
@@ -174,7 +178,7 @@ async function findingOf(lab: Lab, hit: Hit): Promise<Finding> {
       constraints,
       violation: { code, subject },
     },
-    reproduced: shrunk !== undefined,
+    reproduced: shrunk !== undefined || afterwards.has(violation.code),
     phase: hit.phase,
     schedules: hit.schedules,
   } // prettier-ignore

@@ -106,6 +106,9 @@ export class Stage implements MachineRoom, OutsideRoom {
     return this.#remembers
   }
 
+  /** True while everything is done again, to see whether it comes to the same. */
+  doubts = false
+
   /** True when there is something between a call and the real world where things can get lost. */
   get hasFakes(): boolean {
     return this.#hasFakes

@@ -8,7 +8,7 @@ import type { TraceEntry, Violation } from './schedule-types.ts'
 export function sentenceOf(violation: Violation, constraints: readonly Constraint[]): string {
   const parts = constraints.map((each) => {
     if (each.kind === 'hold') return `${each.step} comes after ${each.until}`
-    if (each.kind === 'outcome') return `${each.step} is answered with ${each.answer}`
+    if (each.kind === 'outcome') return `${each.step.replace(/#\*$/, ' (always)')} is answered with ${each.answer}`
     if (each.fault === 'early timer') return `${each.step} while other things are still under way`
     return `there is a ${each.fault} at ${each.step}`
   })

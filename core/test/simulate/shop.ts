@@ -62,8 +62,11 @@ function payments({ gateway }: Outside, wrong: Mistake | undefined) {
       .on(Created, { name: 'charge', emits: [Paid], call }, (order, context) => record(order.orderId, context))
       .on(
         Cancelled,
-        (order, { db }) =>
-          run(db, `UPDATE payment SET status = 'refunded' WHERE order_id = ? AND 1 = 0`, order.orderId) as never,
+        {
+          name: 'refund',
+          call: async () => null,
+        },
+        (order, { db }) => void run(db, `UPDATE payment SET status = 'noted' WHERE order_id = ?`, order.orderId),
       )
   }
   const undo = {

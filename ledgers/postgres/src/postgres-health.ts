@@ -29,7 +29,7 @@ export async function postgresHealth(line: Line, names: SchemaNames, tailEvents:
     { text: `SELECT reader FROM ${s}.leases GROUP BY reader HAVING count(*) <> 16 ORDER BY reader` },
     { text: holdersSql(names) },
     {
-      text: `SELECT pg_total_relation_size('${s.replaceAll("'", "''")}.events'),
+      text: `SELECT pg_total_relation_size(${names.literal('events')}),
         (SELECT count(*) FROM pg_catalog.pg_prepared_xacts WHERE database = current_database())`,
     },
   )

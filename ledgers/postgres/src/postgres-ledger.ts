@@ -253,7 +253,7 @@ export class PostgresLedger implements Ledger {
     if (migrates) {
       await migrate(runner, names, this.name)
       // A copy that was made without sequences would give positions away a second time. Never so in a whole one.
-      const text = `SELECT setval('${names.quoted.replaceAll("'", "''")}.positions', newest)
+      const text = `SELECT setval(${names.literal('positions')}, newest)
         FROM (SELECT max(position) AS newest FROM ${names.quoted}.events) AS log, ${names.quoted}.positions
         WHERE newest > last_value OR newest = last_value AND NOT is_called`
       await runner.rows({ text })

@@ -25,7 +25,7 @@ const eventColumns = `id, type, version, source, key, correlation_id, causation_
 const drawn = 'CASE WHEN is_called THEN last_value ELSE last_value - 1 END'
 
 /** Appends events; for each its position, or null for a duplicate. Rows go in by id, so that no two wait for each other. */
-function appendSql({ quoted: s, locks }: SchemaNames): string {
+function appendSql({ quoted: s, locks, literal }: SchemaNames): string {
   const gate = `quadrille.gate_${locks.gate >>> 0}`
   return `
 CREATE FUNCTION ${s}.append_1(${eventArguments}) RETURNS bigint[] LANGUAGE plpgsql AS $$
@@ -39,7 +39,7 @@ BEGIN
     PERFORM set_config('${gate}', '1', true);
   END IF;
   WITH appended AS MATERIALIZED (
-    SELECT nextval('${s}.positions') AS position, each.*
+    SELECT nextval(${literal('positions')}) AS position, each.*
     FROM unnest(p_ids, p_types, p_versions, p_sources, p_keys, p_correlations, p_causations, p_reactions, p_hops,
       p_times, p_traceparents, p_tracestates, p_data, p_extensions)
       AS each(${eventColumns})

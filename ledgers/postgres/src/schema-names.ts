@@ -20,6 +20,8 @@ export interface SchemaNames {
   readonly schema: string
   /** Quoted, to stand in SQL. */
   readonly quoted: string
+  /** A name in the schema as a text literal of SQL. */
+  readonly literal: (name: string) => string
   /** Listened to for wake-ups. */
   readonly channel: string
   readonly locks: LockSpaces
@@ -47,6 +49,7 @@ export function schemaNames(schema: string): SchemaNames {
   return {
     schema,
     quoted: quoteName(schema),
+    literal: (name) => `'${quoteName(schema).replaceAll("'", "''")}.${name}'`,
     channel: `quadrille_${createHash('sha256').update(schema).digest('hex').slice(0, 16)}`,
     locks: { gate: space('gate'), leases: space('leases'), owners: space('owners'), chores: space('chores') },
   }

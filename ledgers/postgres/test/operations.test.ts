@@ -1,0 +1,193 @@
+/** Operating it: migrations, grants, options, a listener that is cut, and what a stall is called. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { isQuadrilleError, sleep, systemEnv, type ErrorCode, type Ledger } from 'quadrille'
+import { migrationSql, postgres, type PostgresOptions } from '@quadrille/postgres'
+import { newEvent, onServer, randomName, serverMissing, serverUrl } from './database.ts'
+
+const skip = await serverMissing()
+
+const refusedWith = (code: ErrorCode) => (error: unknown) => isQuadrilleError(error, code)
+
+const drop = (...schemas: readonly string[]) =>
+  onServer(async (client) => {
+    for (const schema of schemas) await client.query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
+  })
+
+const append = (ledger: Ledger, ...ids: readonly string[]) =>
+  ledger.transact(async (tx) => void tx.appendLast(ids.map((id) => newEvent(id))))
+
+const opened = async (options: PostgresOptions, url = serverUrl): Promise<Ledger> => {
+  const ledger = postgres(url, options)
+  await ledger.open(systemEnv)
+  return ledger
+}
+
+const until = async (condition: () => boolean | Promise<boolean>, what: string): Promise<void> => {
+  const endsAt = systemEnv.elapsed() + 20_000
+  while (!(await condition())) {
+    assert.ok(systemEnv.elapsed() < endsAt, what)
+    await sleep(systemEnv, 20)
+  }
+}
+
+describe('migrations', { skip }, () => {
+  it('print their SQL without changing anything, and that SQL makes what open() makes', async () => {
+    const schema = randomName()
+    const text = await migrationSql(serverUrl, { schema })
+    assert.match(text, new RegExp(`CREATE SCHEMA "${schema}"`))
+    await assert.rejects(opened({ schema, migrate: false }), refusedWith('LEDGER_INCOMPATIBLE'))
+    assert.equal(await migrationSql(serverUrl, { schema }), text)
+    await onServer((client) => client.query(`BEGIN; ${text} COMMIT`))
+    assert.equal(await migrationSql(serverUrl, { schema }), '')
+    const ledger = await opened({ schema, migrate: false })
+    await append(ledger, 'a')
+    await ledger.close()
+    await drop(schema)
+  })
+
+  it('refuse tables of a newer version, and tables that are not theirs', async () => {
+    const [newer, foreign] = [randomName(), randomName()]
+    await (await opened({ schema: newer })).close()
+    await onServer(async (client) => {
+      await client.query(`UPDATE "${newer}".quadrille_meta SET value = '99'`)
+      await client.query(`CREATE SCHEMA "${foreign}"; CREATE TABLE "${foreign}".events (id int)`)
+    })
+    for (const schema of [newer, foreign]) {
+      await assert.rejects(opened({ schema }), refusedWith('LEDGER_INCOMPATIBLE'))
+      await assert.rejects(migrationSql(serverUrl, { schema }), refusedWith('LEDGER_INCOMPATIBLE'))
+    }
+    await drop(newer, foreign)
+  })
+
+  it('quote any schema name, and keep two schemas apart', async () => {
+    const [odd, other] = [`${randomName()} "x'; --`, randomName()]
+    const [one, two] = [await opened({ schema: odd }), await opened({ schema: other })]
+    await append(one, 'same')
+    await append(two, 'same', 'more')
+    assert.equal((await one.read({ after: 0, limit: 9 })).events.length, 1)
+    assert.equal((await two.read({ after: 0, limit: 9 })).events.length, 2)
+    assert.equal((await one.health()).ok, true)
+    await one.close()
+    await two.close()
+    await onServer((client) => client.query(`DROP SCHEMA "${odd.replaceAll('"', '""')}" CASCADE`))
+    await drop(other)
+  })
+})
+
+describe('grants', { skip }, () => {
+  it('those that docs/postgres.md names are enough to run, and do not allow to migrate', async () => {
+    const schema = randomName()
+    const role = `${schema}_role`
+    await (await opened({ schema })).close()
+    await onServer((client) =>
+      client.query(`CREATE ROLE "${role}" LOGIN PASSWORD 'secret';
+        GRANT USAGE ON SCHEMA "${schema}" TO "${role}";
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${schema}" TO "${role}";
+        REVOKE INSERT, UPDATE, DELETE ON "${schema}".quadrille_meta FROM "${role}";
+        GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA "${schema}" TO "${role}"`),
+    )
+    const url = new URL(serverUrl)
+    url.username = role
+    url.password = 'secret'
+    const ledger = await opened({ schema, migrate: false }, url.href)
+    await append(ledger, 'a', 'b')
+    const { leases } = await ledger.lease({ reader: 'r', owner: 'o', leaseMs: 1_000 })
+    const epochs = new Map(leases.map(({ partition, epoch }) => [partition, epoch]))
+    await ledger.transact((tx) => tx.hold({ reader: 'r', owner: 'o', epochs, position: 1 }))
+    assert.equal((await ledger.read({ after: 0, limit: 9 })).events.length, 2)
+    const trim = { upTo: 1, eventsBefore: Infinity, idsBefore: 0, recordsBefore: 0, limit: 10 }
+    assert.equal(await ledger.trim(trim), 1)
+    assert.equal((await ledger.health()).ok, true)
+    await ledger.close()
+    const other = postgres(url.href, { schema: randomName() })
+    await assert.rejects(other.open(systemEnv), refusedWith('LEDGER_UNREACHABLE'))
+    await drop(schema)
+    await onServer((client) => client.query(`DROP ROLE "${role}"`))
+  })
+})
+
+describe('wake-ups', { skip }, () => {
+  it('a listener that is cut is made anew, and what came meanwhile is told', async () => {
+    const schema = randomName()
+    const [ledger, other] = [await opened({ schema }), await opened({ schema })]
+    let woken = 0
+    ledger.onAppend(() => (woken += 1))
+    const listeners = () =>
+      onServer(async (client) => {
+        const sql = `SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN quadrille_%' AND application_name = $1`
+        const { rows } = await client.query<{ pid: number }>(sql, [applicationName])
+        return rows.map(({ pid }) => pid)
+      }, serverUrl)
+    const applicationName = 'quadrille'
+    await until(async () => (await listeners()).length > 0 && woken > 0, 'it listens')
+    const before = woken
+    await append(other, 'a')
+    await until(() => woken > before, 'it is woken')
+    // Only its own: others may listen on this server. The channel is that of the schema.
+    const channel = (
+      await onServer(async (client) => {
+        const { rows } = await client.query<{ body: string }>(
+          `SELECT prosrc AS body FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
+           WHERE nspname = $1 AND proname = 'append_in_1'`,
+          [schema],
+        )
+        return /quadrille_[0-9a-f]+/.exec(rows[0]!.body)![0]
+      })
+    ).toString()
+    const cut = await onServer(async (client) => {
+      const { rows } = await client.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1`, [
+        `LISTEN ${channel}`,
+      ])
+      return rows.length
+    })
+    assert.equal(cut, 1)
+    const atCut = woken
+    await append(other, 'b')
+    await until(() => woken > atCut, 'it is woken again')
+    const again = woken
+    await append(other, 'c')
+    await until(() => woken > again, 'and again')
+    assert.equal((await ledger.read({ after: 0, limit: 9 })).events.length, 3)
+    await ledger.close()
+    await other.close()
+    await drop(schema)
+  })
+
+  it('many commits are told in few notifications', async () => {
+    const schema = randomName()
+    const [ledger, other] = [await opened({ schema }), await opened({ schema })]
+    let woken = 0
+    ledger.onAppend(() => (woken += 1))
+    await until(() => woken > 0, 'it listens')
+    const before = { woken, at: systemEnv.elapsed() }
+    await Promise.all(Array.from({ length: 400 }, (_, n) => append(other, `e-${n}`)))
+    const tookMs = systemEnv.elapsed() - before.at
+    await until(() => woken > before.woken, 'it is woken')
+    // One at the beginning, then one every 20 ms.
+    assert.ok(woken - before.woken <= tookMs / 20 + 3, `${woken - before.woken} in ${Math.round(tookMs)} ms`)
+    await ledger.close()
+    await other.close()
+    await drop(schema)
+  })
+})
+
+describe('options', () => {
+  it('that make no sense are refused', () => {
+    const wrong: readonly [string, PostgresOptions][] = [
+      [serverUrl, { schema: '' }],
+      [serverUrl, { schema: 'pg_own' }],
+      [serverUrl, { schema: 'x'.repeat(64) }],
+      [serverUrl, { connections: 0 }],
+      [serverUrl, { connections: 1.5 }],
+      ['postgres://host:port/db', {}],
+    ]
+    for (const [url, options] of wrong)
+      assert.throws(() => postgres(url, options), refusedWith('OPTION_INVALID'), `${url} ${JSON.stringify(options)}`)
+    assert.throws(() => postgres(serverUrl, { connectWait: 'soon' as never }), refusedWith('DURATION_INVALID'))
+  })
+
+  it('never show a password', () => {
+    assert.equal(postgres('postgres://u:secret@db.example:5433/shop').name, 'postgres db.example:5433/shop quadrille')
+  })
+})

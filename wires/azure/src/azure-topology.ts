@@ -1,0 +1,129 @@
+/** The topic, the subscriptions and their rules: made when they are missing, never changed or emptied. */
+import { ServiceBusAdministrationClient } from '@azure/service-bus'
+import { QuadrilleError, type SubscribedType } from 'quadrille'
+import type { AzureSettings } from './azure-options.ts'
+import { rulesFor } from './subscription-rules.ts'
+
+/** Attempts are counted by the ledger: Service Bus shall not put messages aside. */
+const deliveriesMax = 2_000
+const subscriptionCharsMax = 50
+
+/** How many messages a subscription has. */
+export interface Depth {
+  readonly active: number
+  readonly dead: number
+}
+
+/** An error of the administration, as far as it matters here. */
+interface AdminError {
+  readonly statusCode?: number
+  readonly code?: string
+}
+
+const isMissing = (error: unknown): boolean =>
+  (error as AdminError).statusCode === 404 || (error as AdminError).code === 'MessageEntityNotFoundError'
+const isThere = (error: unknown): boolean => (error as AdminError).statusCode === 409
+
+/** Finds and makes what is needed at Service Bus. */
+export class Topology {
+  readonly #admin: ServiceBusAdministrationClient
+  readonly #settings: AzureSettings
+
+  constructor(settings: AzureSettings) {
+    this.#settings = settings
+    const { connectionString, namespace, credential, administration } = settings
+    this.#admin =
+      administration ??
+      (connectionString === null
+        ? new ServiceBusAdministrationClient(namespace, credential as never)
+        : new ServiceBusAdministrationClient(connectionString))
+  }
+
+  /** @throws QuadrilleError `WIRE_INCOMPATIBLE` for a topic that can not carry the events; what the SDK throws. */
+  async topic(): Promise<void> {
+    const { topic, create, dedupeMs } = this.#settings
+    if (!create) return
+    const there = await found(() => this.#admin.getTopic(topic))
+    if (there) {
+      if (!there.enablePartitioning) return
+      return this.#incompatible(
+        `the topic ${topic} is partitioned, which keeps no order between the sessions of a batch`,
+      )
+    }
+    const duplicateDetectionHistoryTimeWindow = isoDuration(dedupeMs)
+    await unlessThere(() =>
+      this.#admin.createTopic(topic, { requiresDuplicateDetection: true, duplicateDetectionHistoryTimeWindow }),
+    )
+  }
+
+  /** The subscription of a service, with a rule for everything it wants. Returns its name. */
+  async subscription(service: string, types: readonly SubscribedType[]): Promise<string> {
+    const { topic, create, lockMs, fields } = this.#settings
+    const name = subscriptionName(service)
+    if (name.length > subscriptionCharsMax) {
+      return this.#incompatible(`the subscription ${name} has more than ${subscriptionCharsMax} characters`)
+    }
+    if (!create) return name
+    await this.topic()
+    const rules = rulesFor(types, fields)
+    const there = await found(() => this.#admin.getSubscription(topic, name))
+    if (there && !there.requiresSession) {
+      return this.#incompatible(`the subscription ${name} of ${topic} has no sessions, which keep the order of keys`)
+    }
+    if (!there) {
+      const [defaultRuleOptions] = rules
+      const lockDuration = isoDuration(lockMs)
+      const options = { requiresSession: true, lockDuration, maxDeliveryCount: deliveriesMax, defaultRuleOptions }
+      await unlessThere(() => this.#admin.createSubscription(topic, name, options as never))
+    }
+    const standing = new Set<string>()
+    for await (const rule of this.#admin.listRules(topic, name)) standing.add(rule.name)
+    for (const rule of rules.filter((each) => !standing.has(each.name))) {
+      await unlessThere(() => this.#admin.createRule(topic, name, rule.name, rule.filter))
+    }
+    return name
+  }
+
+  /** Whether the subscription is there; true also when that can not be asked. */
+  async has(subscription: string): Promise<boolean> {
+    try {
+      return (await found(() => this.#admin.getSubscription(this.#settings.topic, subscription))) !== null
+    } catch {
+      return true
+    }
+  }
+
+  async depth(subscription: string): Promise<Depth> {
+    const { topic } = this.#settings
+    const counts = await this.#admin.getSubscriptionRuntimeProperties(topic, subscription)
+    return { active: counts.activeMessageCount, dead: counts.deadLetterMessageCount }
+  }
+
+  #incompatible(problem: string): never {
+    throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: this.#settings.name, problem })
+  }
+}
+
+/** What a subscription may be called: other characters become `_` and their code. */
+export const subscriptionName = (service: string): string =>
+  service.replace(/[^A-Za-z0-9.-]/gu, (char) => `_${char.codePointAt(0)!.toString(16)}_`)
+
+async function found<T>(get: () => Promise<T>): Promise<T | null> {
+  try {
+    return await get()
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw error
+  }
+}
+
+/** Somebody else may have made it in the meantime. */
+async function unlessThere(make: () => Promise<unknown>): Promise<void> {
+  try {
+    await make()
+  } catch (error) {
+    if (!isThere(error)) throw error
+  }
+}
+
+const isoDuration = (ms: number): string => `PT${Math.round(ms / 1000)}S`

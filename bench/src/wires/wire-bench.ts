@@ -157,6 +157,7 @@ async function oneRun(
   try {
     await Promise.all([sender.ready(), receiver.ready()])
     const receiving = receiver.order({ does: 'go' })
+    receiving.catch(() => {})
     await sender.order({ does: 'go' })
     const received = (await receiving) as Received
     const cpuSeconds = [
@@ -168,6 +169,7 @@ async function oneRun(
       await Promise.all([sender.order({ does: 'settle' }), receiver.order({ does: 'settle' })])
       const count = rate * seconds
       const measured = receiver.order({ does: 'latencies', events: count })
+      measured.catch(() => {})
       await sender.order({ does: 'steady', rate, seconds })
       latencies = (await measured) as readonly number[]
       if (latencies.length !== count) throw new Error(`${latencies.length} of ${count} events came`)

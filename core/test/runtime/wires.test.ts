@@ -170,6 +170,8 @@ test('what a wire can not do is refused at the start', async (t) => {
   await cannot({ order: 'none' })
   await cannot({ from: ['now'] }, { from: 'beginning' })
   await cannot({ from: ['beginning'] }, { from: 'now' })
+  const sender = { ...scripted(memoryHub().wire(), () => null).wire, capabilities: { ...wire.capabilities, from: [] } }
+  await app(t, { services: [service('sender')], wires: [{ wire: sender, receives: [], from: 'beginning' }] })
   await cannot({ filters: false }, { filter: true })
   await assert.rejects(app(t, { services: [asker], wires: [wire, memoryHub().wire()] }), (error) =>
     isQuadrilleError(error, 'WIRE_CANNOT'),

@@ -117,7 +117,9 @@ function settingsOf(options: WireOptions, services: readonly AnyService[]): Wire
     })
   if (capabilities.order === 'none' && options.unordered !== true)
     cannot(name, 'it does not keep events of one key in order; if that is all right, say `unordered: true`')
-  if (from !== undefined && !capabilities.from.includes(from))
+  // Where nothing is received, `from` is about sending alone, which can begin anywhere.
+  const receivesSome = options.receives === undefined || 'except' in options.receives || options.receives.length > 0
+  if (receivesSome && from !== undefined && !capabilities.from.includes(from))
     cannot(name, `a subscription can not start from '${from}', only from '${capabilities.from.join("' or '")}'`)
   if (filter && !capabilities.filters) cannot(name, 'it does not filter')
   const policy = effectivePolicy({ reaction: options.retry ? { retry: options.retry } : {} }, `wire ${name}`)

@@ -5,7 +5,6 @@ import type { AnyService } from '../service/index.ts'
 import type { App, DeadLetters, Health, StartOptions } from './app.ts'
 import { Conversations } from './conversations.ts'
 import { DeadLetterBox } from './dead-letter-box.ts'
-import { defaultLedger } from './default-ledger.ts'
 import type { Flow } from './flow.ts'
 import { recordFlow } from './flow-recorder.ts'
 import { contextTools } from './handler-context.ts'
@@ -44,7 +43,7 @@ import { Wires } from './wires/wires.ts'
  */
 export async function start(options: StartOptions): Promise<App> {
   const settings = settingsOf(options)
-  const ledger = options.ledger ?? defaultLedger()
+  const ledger = options.ledger ?? (await defaultLedger())
   if (!options.ledger) settings.log.info({}, 'no ledger given: events are kept in memory and end with the process')
   await ledger.open(settings.env)
   const app = new RunningApp(settings, ledger)
@@ -56,6 +55,9 @@ export async function start(options: StartOptions): Promise<App> {
     throw error
   }
 }
+
+/** Loaded only when it is wanted, so that whoever has a server does not load SQLite. */
+const defaultLedger = async (): Promise<Ledger> => (await import('./default-ledger.ts')).defaultLedger()
 
 /** How long stop() waits after its deadline for what it has aborted. */
 const afterAbortMs = 250

@@ -45,7 +45,7 @@ export class Context {
       rule: rule.name,
       severity: severity ?? rule.severity,
       choreography: this.model.description.name,
-      places: unique(places),
+      places: places.some((place) => place !== undefined) ? unique(places) : [this.whole],
       message,
       sequence,
       fix,

@@ -37,10 +37,18 @@ function usesKey(source: string, parameters: number): boolean | null {
   if (!/[\w$\])]\s*\(/.test(body.replace(/\b(if|return|for|while|switch|await|catch|typeof|throw)\b/g, ' ;')))
     return null
   if (parameters === 1) return false
+  const named = /^[^(]*\((?:[^{},()]+|\{[^}]*\})(?::[^,()]+)?,\s*([\w$]+)\s*\)/.exec(source)?.[1]
+  if (named !== undefined) return usesOnly(body, named) ? false : null
   const second = /^[^(]*\((?:[^{},]+|\{[^}]*\}),\s*(\{[^}]*\})/.exec(source)?.[1]
   return second === undefined || second.includes('...') ? null : false
 }
 
 function swallowsErrors(source: string): boolean {
   return /\bcatch\b\s*[({]/.test(source) && !/\bthrow\b|Promise\.reject/.test(source)
+}
+
+/** Whether nothing but fields of the context is used: handed on as a whole, its key may be used there. */
+function usesOnly(body: string, name: string): boolean {
+  const uses = body.split(new RegExp(`\\b${name.replaceAll('$', '\\$')}\\b`)).slice(1)
+  return uses.every((rest) => /^\s*\??\.\s*\w/.test(rest))
 }

@@ -99,14 +99,17 @@ test('S7 and S8: silent when it can only come afterwards', () => {
   // A join of the two: it waits for the booking.
   const joined = bare().all([Flight, Cancelled], { name: 'give back', emits: [plain('refund.asked')] }, run)
   assert.deepEqual(codesOf(flow([trips(), hotels(), joined], ends)), [])
-  // Asked for by a service that has heard of the booking.
+  // Asked for by a service that hears of the booking, also when it comes too late.
   const Back = plain('flight.back.asked')
   const told = service('trips')
     .all([Flight, Hotel], { emits: [Confirmed] }, run)
     .on(NoFlight, { emits: [Cancelled] }, run)
     .on(NoHotel, { emits: [Cancelled, Back] }, run)
     .deadline(Asked, { unless: [Confirmed, Cancelled], within: '1h', emits: [Cancelled, Back] }, run)
-  assert.deepEqual(codesOf(flow([told, hotels(), bare().on(Back, { name: 'give back', call }, run)], ends)), [])
+  const back = () => bare().on(Back, { name: 'give back', call }, run)
+  assert.deepEqual(codesOf(flow([told, hotels(), back()], ends)), ['S8'], 'a late booking is never given back')
+  const late = told.on(Flight, { name: 'too late', emits: [Back] }, run)
+  assert.deepEqual(codesOf(flow([late, hotels(), back()], ends)), [])
 })
 
 test('S7 and S8: silent beside the undo, for a log, and for a view', () => {

@@ -54,6 +54,7 @@ test('a call that takes no context, or only other parts of it, uses none', () =>
       return await gateway.charge({ id })
     },
     (order, { signal }) => gateway.charge(order, signal),
+    (order, context) => gateway.charge(order, context.signal),
     plainFunction,
     (order) => gateway.charge(order, { idempotencyKey: randomUUID() }),
   ]

@@ -166,13 +166,15 @@ function isFailing({ model, runs }: Context, id: number): boolean {
   return reaching.length > 0 && reaching.every(({ play }) => play.success === undefined && play.failure !== undefined)
 }
 
-/** A request by somebody who has heard how the action went, and no end: it is sent when it is right. */
+/** A request by somebody who has heard how the action went, also when it went well too late: it is sent when it is right. */
 function isTold({ model, runs }: Context, trigger: readonly number[], action: Step): boolean {
   if (trigger.some((id) => model.isEnd(id))) return false
   const well = runs.alternatives[action.id]!.filter(({ kind }) => kind !== 'bad').flatMap(({ emits }) => emits)
-  const hearing = new Set(well.flatMap((id) => model.consumers[id]!.map(({ step }) => step.service)))
   const emitting = model.steps.filter((step) => mayEmit(step).some((id) => trigger.includes(id)))
-  return emitting.length > 0 && emitting.every(({ service }) => hearing.has(service))
+  const late = emitting.find(
+    ({ reaction, needs }) => reaction?.kind === 'on' && needs.flat().some((id) => well.includes(id)),
+  )
+  return late !== undefined && emitting.every(({ service }) => service === late.service)
 }
 
 interface Pair {

@@ -150,7 +150,7 @@ export function premature(context: Context): void {
 function knows({ model, runs }: Context, ender: Step, step: Step): boolean {
   if (ender.service === step.service) return true
   const well = runs.alternatives[step.id]!.filter(({ kind }) => kind !== 'bad').flatMap(({ emits }) => emits)
-  if (well.length === 0) return !says(`${nameOf(step.reaction!)}`, 'taking')
+  if (well.length === 0) return step.reaction === undefined || !says(nameOf(step.reaction), 'taking')
   return well.some((id) => model.consumers[id]!.some((consumer) => consumer.step.service === ender.service))
 }
 
@@ -196,6 +196,7 @@ function isFinalWord(step: Step, onStart: boolean): boolean {
   const text = [nameOf(step.reaction!), ...step.emits.map(({ type }) => type)].join(' | ')
   // To say that something has begun is right when it begins; to say that it is done is not.
   if (onStart) return /\bship|dispatch|deliver|payout|complet/i.test(ownNameOf(step.reaction!))
+  if (says(ownNameOf(step.reaction!), 'giving')) return false
   if (says(text, 'telling') || says(text, 'final')) return true
   return mayEmit(step).length === 0 && !says(text, 'asking') && !says(text, 'recording')
 }

@@ -62,7 +62,6 @@ export class AzureWire implements Wire {
       await sender.createMessageBatch()
     } catch (error) {
       await client.close().catch(() => {})
-      hangUp(client)
       throw this.#unreachable(error)
     }
     hearLateLinks(client, context.log)
@@ -77,9 +76,9 @@ export class AzureWire implements Wire {
     if (!open) return
     // The SDK does not always come to an end when the connection is lost.
     const given = new AbortController()
-    const late = sleep(open.context.env, this.#settings.timeoutMs, given.signal)
-    await Promise.race([open.client.close().catch(() => {}), late]).finally(() => given.abort())
-    hangUp(open.client)
+    const late = sleep(open.context.env, this.#settings.timeoutMs, given.signal).then(() => 'late')
+    const end = await Promise.race([open.client.close().catch(() => {}), late]).finally(() => given.abort())
+    if (end === 'late') hangUp(open.client)
   }
 
   async send(messages: readonly OutgoingMessage[]): Promise<readonly Result[]> {

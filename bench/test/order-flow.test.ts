@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { defaultServer, runOn } from '../src/postgres-server.ts'
 import { checkTally, expectedTally } from '../src/tally.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
@@ -21,18 +22,38 @@ function bench(...words: string[]): Promise<Ended> {
   })
 }
 
+const agreed = ['ordersPerSecond', 'emitterOrdersPerSecond', 'handWrittenOrdersPerSecond', 'p50Ms', 'p99Ms']
+
 test('order-flow prints one line of JSON with the agreed keys, of results that were checked', async () => {
   const numbers = ['--orders', '60', '--warm-up', '20', '--rounds', '1', '--rate', '40', '--seconds', '1']
   const { code, stdout, stderr } = await bench('order-flow', '--ledger', 'sqlite', '--json', ...numbers)
   assert.equal(code, 0, stderr)
   assert.equal(stdout.trim().split('\n').length, 1)
   const result = JSON.parse(stdout) as Record<string, unknown>
-  const agreed = ['ordersPerSecond', 'emitterOrdersPerSecond', 'handWrittenOrdersPerSecond', 'p50Ms', 'p99Ms']
   assert.deepEqual(Object.keys(result).slice(0, 6), [...agreed, 'cpuSecondsPer1000'])
   for (const key of [...agreed, 'cpuSecondsPer1000', 'handWrittenFullOrdersPerSecond', 'batchOrdersPerSecond'])
     assert.ok((result[key] as number) > 0, `${key} is ${String(result[key])}`)
   const systems = 5
   assert.equal(result['verifiedOrders'], systems * (60 + 20) + 20 + 40)
+})
+
+const postgres = await runOn(defaultServer, 'SELECT 1').then(
+  () => false as const,
+  (error: Error) => {
+    if (process.env['CI'] === 'true') throw error
+    return `no PostgreSQL at ${defaultServer}: ${error.message}`
+  },
+)
+
+test('on PostgreSQL it has the same keys, and counts the server with the process', { skip: postgres }, async () => {
+  const numbers = ['--orders', '60', '--warm-up', '20', '--rounds', '1', '--rate', '40', '--seconds', '1']
+  const { code, stdout, stderr } = await bench('order-flow', '--ledger', 'postgres', '--json', ...numbers)
+  assert.equal(code, 0, stderr)
+  const result = JSON.parse(stdout) as Record<string, unknown>
+  assert.deepEqual(Object.keys(result).slice(0, 6), [...agreed, 'cpuSecondsPer1000'])
+  const systems = 4
+  assert.equal(result['verifiedOrders'], systems * (60 + 20) + 20 + 40)
+  assert.ok((result['cpuSecondsPer1000'] as number) > 0)
 })
 
 test('a row that is missing, doubled or wrong fails the benchmark', () => {

@@ -1,9 +1,12 @@
 /** How many events a batch takes: as many as fit into a short transaction, so that others do not wait long for theirs. */
 
-/** A batch that took longer is halved. */
-const longMs = 40
-/** A full batch that took less is doubled. */
-const shortMs = 15
+/** Where there is one writer at a time, everybody waits for the transaction of a batch. */
+const oneWriter = { longMs: 40, shortMs: 15, least: 1 }
+/**
+ * On a server only those wait who want the same rows, and much of the time goes into waiting for the server: the smaller the
+ * batches of a busy one, the busier it gets.
+ */
+const manyWriters = { longMs: 250, shortMs: 100, least: 32 }
 const sizeFirst = 64
 /** A batch that took less may join the commit of the events it handles. */
 const quickMs = 10
@@ -11,12 +14,14 @@ const quickMs = 10
 /** Grows and shrinks with what batches take. */
 export class BatchSize {
   readonly #max: number
+  readonly #limits: typeof oneWriter
   #size: number
   /** Unknown at first: who hangs in his first batch must not keep the events of others from being durable. */
   #lastMs = Infinity
 
-  constructor(max: number) {
+  constructor(max: number, hasManyWriters = false) {
     this.#max = max
+    this.#limits = hasManyWriters ? manyWriters : oneWriter
     this.#size = Math.min(sizeFirst, max)
   }
 
@@ -30,10 +35,11 @@ export class BatchSize {
     return this.#lastMs < quickMs
   }
 
-  /** A batch of so many events has held its transaction for so long. */
+  /** A batch of so many events has held its transaction for so long: it is halved when that was long, doubled when short. */
   took(events: number, heldMs: number): void {
+    const { longMs, shortMs, least } = this.#limits
     this.#lastMs = heldMs
-    if (heldMs > longMs) this.#size = Math.max(1, this.#size >> 1)
+    if (heldMs > longMs) this.#size = Math.max(Math.min(least, this.#max), this.#size >> 1)
     else if (events >= this.#size && heldMs < shortMs) this.#size = Math.min(this.#max, this.#size * 2)
   }
 }

@@ -51,7 +51,7 @@ export class Reader {
       this.#ended.push(end)
       this.wake()
     })
-    this.#size = new BatchSize(context.settings.batchMax)
+    this.#size = new BatchSize(context.settings.batchMax, context.ledger.sideBySide)
     this.#due = new DueTasks(context, this.leases, this.#calls)
   }
 

@@ -1,5 +1,5 @@
 /** A process's share of the shop: some or all of the services on the one database, and the API beside the orders. */
-import { start, type App, type Duration } from 'quadrille'
+import { durationMs, start, type App, type Duration } from 'quadrille'
 import { orderApi } from '../api.ts'
 import { checkout, outside } from '../choreography.ts'
 import { openDatabase } from '../database.ts'
@@ -37,12 +37,15 @@ export async function isQuiet(app: App): Promise<boolean> {
   return health?.readers.every((reader) => reader.backlog === 0 && reader.waiting === 0) ?? false
 }
 
+/** What an undo needs must outlive the order, also when everything takes long: that is remembered for longer than events. */
+const retentionOf = (eventsMs: number) => ({ events: eventsMs, memory: 10 * eventsMs, every: '5s' as const })
+
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const database = await openDatabase(options.database)
   const all = checkout(outside(options)).services
   const services = all.filter((service) => options.services.some((name) => name === service.name))
   const { lease, remember } = options
-  const retention = remember === undefined ? {} : { events: remember, memory: remember, every: '5s' as const }
+  const retention = remember === undefined ? {} : retentionOf(durationMs(remember, 'remember'))
   const app = await start({ services, ledger: database.ledger, lease, retention })
   const queries = orderQueries(database.tables)
   const http = options.services.includes('orders') ? await serveHttp(orderApi(app, queries), options.port) : undefined

@@ -200,6 +200,8 @@ function text(json: Readonly<Record<string, unknown>>, name: string): string | n
   const value = json[name]
   if (value === undefined || value === null) return null
   if (typeof value !== 'string' || value === '') fail(`${name} is not a non-empty string`)
+  // PostgreSQL can not store it, and one such event would stop the ledger from taking all others.
+  if ((value as string).includes('\u0000')) fail(`${name} contains a NUL character`)
   return value as string
 }
 

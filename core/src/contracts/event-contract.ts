@@ -203,8 +203,10 @@ function makeContract(type: string, key: string, versions: readonly ContractVers
     const payload = jsonForm(place, input)
     const data = checkValue(place, payload)
     const keyValue = (data as Record<string, unknown> | null | undefined)?.[key]
-    if (typeof keyValue !== 'string' || keyValue === '') {
-      throw invalid(place, { issues: [{ path: key, message: 'the key must be a non-empty string' }], value: keyValue })
+    // PostgreSQL can not store NUL in a text, and a key must mean the same in every ledger on its way.
+    if (typeof keyValue !== 'string' || keyValue === '' || keyValue.includes('\u0000')) {
+      const message = 'the key must be a non-empty string without NUL characters'
+      throw invalid(place, { issues: [{ path: key, message }], value: keyValue })
     }
     const made = { [emittedBrand]: true as const, type, version: last.version, key: keyValue, data, payload, contract }
     return options?.id === undefined ? made : { ...made, id: checkedId(options.id) }
@@ -235,11 +237,11 @@ function makeContract(type: string, key: string, versions: readonly ContractVers
 const idCharsMax = 200
 
 function checkedId(id: unknown): string {
-  if (typeof id === 'string' && id.length >= 1 && id.length <= idCharsMax) return id
+  if (typeof id === 'string' && id.length >= 1 && id.length <= idCharsMax && !id.includes('\u0000')) return id
   throw new QuadrilleError('OPTION_INVALID', {
     option: 'id',
     value: preview(id),
-    expected: `a string of 1 to ${idCharsMax} characters`,
+    expected: `a string of 1 to ${idCharsMax} characters other than NUL`,
   })
 }
 

@@ -43,6 +43,7 @@ for (const [what, attributes, data] of [
   ['a payload that is not UTF-8', toBinaryEvent(event).attributes, Uint8Array.of(0x22, 0xff, 0x22)],
   ['no id', { ...toBinaryEvent(event).attributes, id: '' }, '{}'],
   ['no specversion', { id: '1', type: 't', source: 's' }, '{}'],
+  ['a key with a NUL character', { ...toBinaryEvent(event).attributes, partitionkey: 'a\u0000' }, '{}'],
   ['hops that are no number', { ...toBinaryEvent(event).attributes, hops: 'many' }, '{}'],
   ['another content type', { ...toBinaryEvent(event).attributes, datacontenttype: 'text/plain' }, '{}'],
 ] as const)

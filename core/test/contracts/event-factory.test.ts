@@ -159,6 +159,13 @@ test('what is validated is what JSON carries, so that no event is made that no r
   assert.equal(JSON.stringify(absent.payload), '{"id":"1"}')
 })
 
+test('a key or an id with a NUL character is refused: not every database can store it', () => {
+  const Plain = event('plain', { key: 'id', schema: z.object({ id: z.string(), note: z.string() }) })
+  assert.throws(() => Plain({ id: 'a\u0000b', note: '' }), { code: 'EVENT_INVALID', message: /NUL/ })
+  assert.throws(() => Plain({ id: 'a', note: '' }, { id: 'x\u0000' }), { code: 'OPTION_INVALID', message: /NUL/ })
+  assert.equal(Plain({ id: 'a', note: '\u0000' }).key, 'a')
+})
+
 test('the key must be a text that is not empty, also after a transformation', () => {
   const schema = z.object({ id: z.string().transform((id) => id.trim()) })
   const Trimmed = event('trimmed', { key: 'id', schema })

@@ -3,7 +3,8 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { mkdir } from 'node:fs/promises'
 import { databaseIn, run, type RunOptions } from './running/run.ts'
 import { serveAlone, type AloneOptions } from './running/serve-alone.ts'
-import { serviceNames } from './running/worker.ts'
+import { wireNames } from './running/wires.ts'
+import { databaseOf, serviceNames } from './running/worker.ts'
 
 function wholeNumber(text: string): number {
   const number = Number(text)
@@ -18,7 +19,7 @@ process.once('SIGTERM', () => stop.abort())
 type Given = Omit<RunOptions, 'rate' | 'processes'> & {
   readonly rate?: number
   readonly processes?: number | true
-} & Partial<Omit<AloneOptions, 'database' | 'port'>>
+} & Partial<Omit<AloneOptions, 'database' | 'port' | 'wire'>>
 
 const program = new Command('npm start --')
   .description('Opens a shop whose four services react to each other, and lets customers order.')
@@ -38,22 +39,35 @@ const program = new Command('npm start --')
   .option('--remember <duration>', 'for how long what was handled is remembered (default: 7d)')
   .option('--port <n>', 'of the API and the page (default: any free port)', wholeNumber, 0)
   .addOption(
+    new Option('--wire <name>', 'four services with a ledger each, joined only by this broker').choices(wireNames),
+  )
+  .option('--broker <address>', 'with --wire: a broker that runs (default: one is started for the run)')
+  .addOption(
     new Option('--service <name>', 'run only this service, beside others on the same data').choices(serviceNames),
   )
   .addOption(new Option('--provider <url>', 'with --service payments: the payment provider').env('PROVIDER_URL'))
   .addOption(new Option('--mailbox <url>', 'with --service notifications: the mail server').env('MAILBOX_URL'))
   .allowExcessArguments(false)
   .action(async (given: Given) => {
-    const { service, data, ledger } = given
+    const { service, data, ledger, wire, broker } = given
+    if (broker && !wire) return program.error('error: --broker needs --wire: what kind of broker it is')
+    if (wire && ledger)
+      return program.error('error: with --wire each service has a SQLite file of its own: no --ledger')
+    if (wire && !broker && (data || service))
+      return program.error('error: --wire with --data or --service needs --broker: what is on its way is kept there')
     if (service) {
       if (!data && !ledger) return program.error('error: --service needs --data or --ledger: what the services share')
       if (data) await mkdir(data, { recursive: true })
-      const database = ledger ?? databaseIn(data!)
-      process.exitCode = await serveAlone({ ...given, service, database }, stop.signal)
+      const shared = ledger ?? databaseIn(data!)
+      const joined = wire && { database: databaseOf(service, shared), wire: { name: wire, url: broker! } }
+      process.exitCode = await serveAlone(
+        { ...given, service, database: shared, wire: undefined, ...joined },
+        stop.signal,
+      )
       return
     }
     const rate = given.rate ?? (given.chaos ? 10 : given.once ? Infinity : 8)
-    const processes = given.processes === true ? 1 : (given.processes ?? 0)
+    const processes = given.processes === true ? 1 : (given.processes ?? (wire ? 1 : 0))
     process.exitCode = await run({ ...given, rate, processes }, stop.signal)
   })
 

@@ -7,7 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
+import { realBroker } from '@quadrille/brokers'
 import type { Summary } from '../src/running/summary.ts'
+import type { OrderView } from '../src/order-view.ts'
+import { wireKinds, type WireName } from '../src/running/wires.ts'
 
 /** A run that takes longer hangs. */
 const limit = { timeout: 120_000 }
@@ -74,6 +77,36 @@ test('two processes of each service, any of them killed at any time: everything 
   assert.ok(summary.kills >= 5, `${summary.kills} kills`)
 })
 
+const overWire = (wire: WireName) => ({ timeout: 240_000, skip: realBroker(wireKinds[wire].broker).skip })
+
+for (const wire of ['nats', 'rabbitmq'] as const) {
+  const name = `four ledgers joined by ${wire} alone, any process and the broker killed at any time: everything holds`
+  test(name, overWire(wire), async (t) => {
+    const summary = await summaryOf(t, '--once', '--json', '--chaos', '--wire', wire, '--orders', '60', '--seed', '7')
+    assertRight(summary, 60)
+    assert.ok(summary.kills >= 5, `${summary.kills} kills`)
+    assert.ok(summary.brokerKills >= 1, `${summary.brokerKills} kills of the broker`)
+  })
+}
+
+test('over a wire the page still shows an order to its end', overWire('nats'), async (t) => {
+  const { child, ended, out } = start(t, '--wire', 'nats', '--orders', '5', '--rate', '50')
+  while (!/follow them at (http:\S+)/.test(out())) await once(child.stdout, 'data')
+  const api = /follow them at (http:\S+)/.exec(out())![1]!
+  const place = async (productId: string, quantity: number) => {
+    const body = JSON.stringify({ customerId: 'ada', items: [{ productId, quantity }] })
+    const { headers } = await fetch(`${api}/orders`, { method: 'POST', body })
+    const events = await (await fetch(`${api}${headers.get('location')}/events`)).text()
+    assert.match(events, /event: end/)
+    return (await (await fetch(api + headers.get('location'))).json()) as OrderView
+  }
+  const { status, events } = await place('print', 99)
+  assert.equal(status, 'cancelled')
+  assert.ok(events.some(({ type, service }) => type === 'inventory.rejected' && service === 'inventory'))
+  child.kill('SIGTERM')
+  assert.equal((await ended).code, 0)
+})
+
 test(
   'without --once it prints a conversation and the address of the page, stays up, and stops on SIGTERM',
   limit,
@@ -130,6 +163,10 @@ test('what makes no sense is refused with a sentence', limit, async (t) => {
     [['--service', 'payments'], /needs --data or --ledger/],
     [['--service', 'payments', '--data', join(tmpdir(), 'nobody')], /needs --provider/],
     [['--processes', 'many'], /must be a whole number/],
+    [['--wire', 'pigeon'], /Allowed choices are kafka, nats/],
+    [['--broker', 'nats://127.0.0.1'], /--broker needs --wire/],
+    [['--wire', 'nats', '--data', 'x'], /needs --broker/],
+    [['--wire', 'nats', '--ledger', 'postgres://x'], /SQLite file of its own/],
     [['extra'], /too many arguments/],
   ]
   for (const [args, message] of wrong) {

@@ -1,4 +1,7 @@
 /** What every wire must do, as cases that any test runner can run. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { WireCapabilities } from '../wire.ts'
 import { orderCases } from './order-cases.ts'
 import { healthCases, outageCases, stopCases } from './life-cases.ts'
 import { receivingCases } from './receiving-cases.ts'
@@ -34,13 +37,34 @@ export interface WireCaseRunner {
 
 /**
  * Binds all cases to a test runner. Call it once in the tests of an adapter. A case that the wire can not be asked is
- * skipped with the reason.
+ * skipped with the reason. Where the environment variable `QUADRILLE_WIRE_REPORT` names a folder, the run is written down
+ * there, for the matrix of docs/wires.md.
  */
 export function testWire(runner: WireCaseRunner, harness: WireHarness): void {
   runner.describe(`wire conformance: ${harness.name}`, () => {
+    const cases: { name: string; passed: boolean; leftOut: string | null }[] = []
     for (const testCase of wireCases) {
-      const why = whyLeftOut(testCase, harness)
-      runner.it(testCase.name, { skip: why ?? false }, () => runWireCase(testCase, harness))
+      const leftOut = whyLeftOut(testCase, harness)
+      const outcome = { name: testCase.name, passed: false, leftOut }
+      cases.push(outcome)
+      runner.it(testCase.name, { skip: leftOut ?? false }, async () => {
+        await runWireCase(testCase, harness)
+        outcome.passed = true
+      })
     }
+    const folder = process.env['QUADRILLE_WIRE_REPORT']
+    if (folder === undefined) return
+    runner.it('the run is written down', {}, async () => {
+      const { name, capabilities } = harness
+      const file = join(folder, `${name.replaceAll(/[^a-z0-9]+/gi, '-')}.json`)
+      writeFileSync(file, JSON.stringify({ name, capabilities, cases } satisfies WireRun))
+    })
   })
+}
+
+/** What a run of the cases came to, as it is written down. */
+export interface WireRun {
+  readonly name: string
+  readonly capabilities: WireCapabilities
+  readonly cases: readonly { readonly name: string; readonly passed: boolean; readonly leftOut: string | null }[]
 }

@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { realBroker, type Broker } from '@quadrille/brokers'
 import type { Duration } from 'quadrille'
 import { goShopping } from '../customers.ts'
 import { startMailbox } from '../mailbox/mailbox-server.ts'
@@ -16,7 +17,8 @@ import { openShop, openShopOfProcesses, type Shop, type ShopOptions } from './sh
 import { summarise, summaryText, type Summary } from './summary.ts'
 import { untilAborted } from './until-aborted.ts'
 import { callWitnesses, type Witnesses } from './witnesses.ts'
-import { serviceNames } from './worker.ts'
+import { wireKinds, type WireAt, type WireName } from './wires.ts'
+import { databaseOf, serviceNames } from './worker.ts'
 
 export interface RunOptions {
   readonly orders: number
@@ -37,6 +39,10 @@ export interface RunOptions {
   readonly ledger?: string
   /** For how long what was handled is remembered. Default: the toolkit's. */
   readonly remember?: Duration
+  /** Each service gets a ledger of its own, and this broker is all that joins them. */
+  readonly wire?: WireName
+  /** The address of a broker that runs. Default: one is started for the run. */
+  readonly broker?: string
 }
 
 export const databaseIn = (data: string): string => join(data, 'orders.db')
@@ -68,15 +74,30 @@ async function openWorld(data: string, options: RunOptions, closing: (() => Prom
   closing.push(() => mailbox.close())
   const database = options.ledger ?? databaseIn(data)
   const { port, remember } = options
-  const shop = await open({ database, provider: provider.url, mailbox: mailbox.url, port, remember }, options)
+  const broker = await openBroker(options, closing)
+  const { wire } = broker ?? {}
+  const about: ShopOptions = { database, provider: provider.url, mailbox: mailbox.url, port, remember, wire }
+  const shop = await open(about, options, broker?.own)
   closing.push(() => shop.stop())
-  const witnesses = await callWitnesses({ database, provider: provider.url, mailbox })
+  const inventory = wire && databaseOf('inventory', database)
+  const witnesses = await callWitnesses({ database, inventory, provider: provider.url, mailbox })
   closing.push(() => witnesses.close())
 
   const progress = options.json ? silent : progressOn(process.stdout)
   progress.say(`The shop is open at ${shop.apis.join(' and ')}`)
   progress.say(`data ${data}, payment provider ${provider.url}, mail server ${mailbox.url}`)
+  if (wire) progress.say(`four ledgers, joined by ${wire.name} at ${wire.url}`)
   return { shop, witnesses, progress }
+}
+
+/** The broker of the run: the one that is named, or one of our own, which may be killed. */
+async function openBroker({ wire, broker }: RunOptions, closing: (() => Promise<unknown>)[]) {
+  if (wire === undefined) return undefined
+  if (broker !== undefined) return { wire: { name: wire, url: broker } satisfies WireAt }
+  const kind = wireKinds[wire]
+  const own = await realBroker(kind.broker).start()
+  closing.push(() => own.stop())
+  return { wire: { name: wire, url: own.url } satisfies WireAt, own: kind.survivesKill ? own : undefined }
 }
 
 async function stayOpen(trading: Trade): Promise<number> {
@@ -95,11 +116,11 @@ async function stayOpen(trading: Trade): Promise<number> {
   return summary.invariants === 'hold' ? 0 : 1
 }
 
-function open(shop: ShopOptions, { chaos, processes, seed }: RunOptions): Promise<Shop> {
+function open(shop: ShopOptions, { chaos, processes, seed }: RunOptions, broker?: Broker): Promise<Shop> {
   const chaosSeed = chaos ? seed : undefined
   if (processes > 0) {
     const each = serviceNames.flatMap((name) => Array.from({ length: processes }, () => [name]))
-    return openShopOfProcesses(shop, { processes: each, chaosSeed })
+    return openShopOfProcesses(shop, { processes: each, chaosSeed, broker })
   }
   return chaos ? openShopOfProcesses(shop, { processes: [serviceNames], chaosSeed }) : openShop(shop)
 }
@@ -141,7 +162,12 @@ async function trade({ options, stop, shop, witnesses, progress }: Trade): Promi
   if (!options.json) progress.say(await mostEventful(shop.apis[0], accepted))
   // What nobody is working on any more can not change any more: only then the witnesses are asked.
   if (options.once) await shop.stop()
-  const about = { ...(await witnesses.repeats()), kills: shop.kills(), seed: options.seed }
+  const about = {
+    ...(await witnesses.repeats()),
+    kills: shop.kills(),
+    brokerKills: shop.brokerKills(),
+    seed: options.seed,
+  }
   return summarise(await witnesses.facts(accepted), about)
 }
 

@@ -1,5 +1,6 @@
 /** One service as a process of its own, started by hand, on the data that it shares with the others. */
 import { untilAborted } from './until-aborted.ts'
+import type { WireAt } from './wires.ts'
 import { startWorker, type ServiceName } from './worker.ts'
 
 export interface AloneOptions {
@@ -9,11 +10,12 @@ export interface AloneOptions {
   readonly port: number
   readonly provider?: string
   readonly mailbox?: string
+  readonly wire?: WireAt | undefined
 }
 
 /** Runs until it is told to stop. Returns the exit code. */
 export async function serveAlone(options: AloneOptions, stop: AbortSignal): Promise<number> {
-  const { service, database, port, provider, mailbox } = options
+  const { service, database, port, provider, mailbox, wire } = options
   const missing =
     service === 'payments' && !provider ? '--provider' : service === 'notifications' && !mailbox ? '--mailbox' : null
   if (missing) {
@@ -23,7 +25,7 @@ export async function serveAlone(options: AloneOptions, stop: AbortSignal): Prom
   // A service that never calls the outside needs no address; this one leads nowhere.
   const nowhere = 'http://127.0.0.1:9'
   const outside = { provider: provider ?? nowhere, mailbox: mailbox ?? nowhere }
-  const worker = await startWorker({ database, services: [service], port, ...outside })
+  const worker = await startWorker({ database, services: [service], port, wire, ...outside })
   console.log(`${service} runs on ${database}${worker.api ? `, its API at ${worker.api}` : ''} (Ctrl-C stops)`)
   await untilAborted(stop)
   await worker.stop()

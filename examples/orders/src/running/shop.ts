@@ -4,13 +4,15 @@ import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { draw } from '../random.ts'
 import { startChild, type Child } from './child-worker.ts'
-import { isQuiet, serviceNames, startWorker, type ServiceName, type WorkerOptions } from './worker.ts'
+import { databaseOf, isQuiet, serviceNames, startWorker, type ServiceName, type WorkerOptions } from './worker.ts'
 
 export interface Shop {
   /** Where orders are placed: one address for each process that runs the order service. */
   readonly apis: readonly [string, ...string[]]
   /** How often a process was killed so far. */
   kills(): number
+  /** How often of it the broker. */
+  brokerKills(): number
   /** No more kills from here on. Resolves when the shop is up. */
   calmDown(): Promise<void>
   /** Rejects when a process ends that should not, or can not be started; never resolves. */
@@ -30,6 +32,7 @@ export async function openShop(options: ShopOptions): Promise<Shop> {
   return {
     apis: [worker.api!],
     kills: () => 0,
+    brokerKills: () => 0,
     calmDown: async () => {},
     broken: new Promise(() => {}),
     isQuiet: () => isQuiet(worker.app),
@@ -42,11 +45,16 @@ export interface Staff {
   readonly processes: readonly (readonly ServiceName[])[]
   /** Chaos: one process after the other, drawn by this seed, is killed by SIGKILL and started again. */
   readonly chaosSeed?: number | undefined
+  /** A broker that is killed now and then, too. */
+  readonly broker?: { kill(): Promise<void>; restart(): Promise<void> } | undefined
 }
 
 const killAfterMs = { min: 300, max: 1_500 }
 /** A run that was hardly hurt proves little: it goes on being killed until it was hurt so often. */
 const killsMin = 5
+/** Every so many kills it is the broker's turn; it stays away for a moment. */
+const brokerEvery = 4
+const brokerAwayMs = 500
 /** How soon others may take over what a killed process held. */
 const leaseUnderChaos = '500ms'
 
@@ -57,23 +65,21 @@ interface Place {
 }
 
 /** Services in processes of their own. */
-export async function openShopOfProcesses(options: ShopOptions, { processes, chaosSeed }: Staff): Promise<Shop> {
+export async function openShopOfProcesses(
+  options: ShopOptions,
+  { processes, chaosSeed, broker }: Staff,
+): Promise<Shop> {
   const lease = chaosSeed === undefined ? undefined : leaseUnderChaos
   const places = await placesFor(processes, { ...options, lease })
   const { broken, fail } = breaking()
   let calm = chaosSeed === undefined
   let closing = false
   let kills = 0
+  let brokerKills = 0
   const starting = new Set<Promise<void>>()
 
-  async function fill(place: Place, tries = 1): Promise<void> {
-    const child = await startChild(place.options).catch((error: unknown) => {
-      if (tries === startsMax) throw error
-    })
-    if (!child) return sleep(startAgainMs).then(() => fill(place, tries + 1))
-    place.child = child
-    void child.gone.then(() => place.child === child && !closing && fail(new Error('a process ended by itself')))
-  }
+  const fill = (place: Place): Promise<void> =>
+    fillPlace(place, () => !closing && fail(new Error('a process ended by itself')))
   async function killOne(seed: number): Promise<void> {
     const there = places.filter((place) => place.child)
     const place = there[Math.floor(draw(seed, 'victim', kills) * there.length)]!
@@ -86,12 +92,17 @@ export async function openShopOfProcesses(options: ShopOptions, { processes, cha
     if (there.length === 1) await started
     else started.catch(fail)
   }
+  async function strike(seed: number): Promise<void> {
+    if (!broker || kills % brokerEvery < brokerEvery - 1) return killOne(seed)
+    await killBroker(broker)
+    kills += 1
+    brokerKills += 1
+  }
   async function spread(seed: number): Promise<void> {
-    const { min, max } = killAfterMs
     while (!calm || kills < killsMin) {
-      await sleep(min + draw(seed, 'kill', kills) * (max - min))
+      await sleep(killAfterMs.min + draw(seed, 'kill', kills) * (killAfterMs.max - killAfterMs.min))
       if (closing) return
-      await killOne(seed)
+      await strike(seed)
     }
   }
 
@@ -101,16 +112,16 @@ export async function openShopOfProcesses(options: ShopOptions, { processes, cha
   await Promise.all(others.map((place) => fill(place)))
   const spreading = chaosSeed === undefined ? Promise.resolve() : spread(chaosSeed).catch(fail)
   const children = () => places.flatMap((place) => place.child ?? [])
-  let stopping: Promise<unknown> | undefined
-  async function stop() {
+  let stopping: Promise<void> | undefined
+  async function stop(): Promise<void> {
     closing = true
-    await spreading
-    await Promise.allSettled(starting)
+    await Promise.allSettled([spreading, ...starting])
     await Promise.all(children().map((child) => child.stop()))
   }
   return {
     apis: children().flatMap((child) => child.api ?? []) as [string, ...string[]],
     kills: () => kills,
+    brokerKills: () => brokerKills,
     broken,
     async calmDown() {
       calm = true
@@ -121,9 +132,7 @@ export async function openShopOfProcesses(options: ShopOptions, { processes, cha
       const answers = await Promise.all(children().map((child) => child.isQuiet()))
       return answers.length === places.length && answers.every(Boolean)
     },
-    async stop() {
-      await (stopping ??= stop())
-    },
+    stop: () => (stopping ??= stop()),
   }
 }
 
@@ -131,12 +140,30 @@ export async function openShopOfProcesses(options: ShopOptions, { processes, cha
 const startsMax = 30
 const startAgainMs = 500
 
+/** Starts a process; `died` is called when it ends without having been taken out of its place. */
+async function fillPlace(place: Place, died: () => unknown, tries = 1): Promise<void> {
+  const child = await startChild(place.options).catch((error: unknown) => {
+    if (tries === startsMax) throw error
+  })
+  if (!child) return sleep(startAgainMs).then(() => fillPlace(place, died, tries + 1))
+  place.child = child
+  void child.gone.then(() => place.child === child && died())
+}
+
+async function killBroker(broker: NonNullable<Staff['broker']>): Promise<void> {
+  await broker.kill()
+  await sleep(brokerAwayMs)
+  await broker.restart()
+}
+
 /** Whoever comes after a kill listens where the one before did, so that customers find it again. */
 function placesFor(processes: Staff['processes'], options: Omit<WorkerOptions, 'services'>): Promise<Place[]> {
   let given = options.port
   return Promise.all(
     processes.map(async (services): Promise<Place> => {
-      if (!services.includes('orders')) return { options: { ...options, services, port: 0 }, child: undefined }
+      const database = options.wire ? databaseOf(services[0]!, options.database) : options.database
+      if (!services.includes('orders'))
+        return { options: { ...options, database, services, port: 0 }, child: undefined }
       const wanted = given
       given = 0
       return { options: { ...options, services, port: wanted || (await findPort()) }, child: undefined }

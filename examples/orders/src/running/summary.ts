@@ -21,10 +21,12 @@ export interface Summary {
   readonly repeatedCharges: number
   readonly repeatedMails: number
   readonly kills: number
+  /** How many of them were the broker's. */
+  readonly brokerKills: number
   readonly seed: number
 }
 
-export type RunFacts = Pick<Summary, 'repeatedCharges' | 'repeatedMails' | 'kills' | 'seed'>
+export type RunFacts = Pick<Summary, 'repeatedCharges' | 'repeatedMails' | 'kills' | 'brokerKills' | 'seed'>
 
 export function summarise(facts: Facts, run: RunFacts): Summary {
   const completed = facts.orders.filter((order) => order.status === 'completed')
@@ -54,7 +56,7 @@ export function summaryText(summary: Summary): string {
     `stock: ${stockHeld} units held; mails: ${mails}; double effects: ${summary.duplicates}`,
     `repeated calls that had no second effect: ${summary.repeatedCharges} to the payment provider, ${summary.repeatedMails} mails`,
   ]
-  if (summary.kills > 0) lines.push(`the worker was killed ${summary.kills} times`)
+  if (summary.kills > 0) lines.push(`killed ${summary.kills} times, the broker ${summary.brokerKills} times of it`)
   if (summary.invariants === 'hold') lines.push('all invariants hold')
   else lines.push('THESE INVARIANTS DO NOT HOLD:', ...summary.invariants.map((sentence) => `  ${sentence}`))
   return lines.join('\n')

@@ -10,6 +10,8 @@ import type { ShopTables } from '../tables.ts'
 
 export interface WitnessOptions {
   readonly database: string
+  /** Of the inventory, where it has one of its own. */
+  readonly inventory?: string | undefined
   /** The payment provider's address. */
   readonly provider: string
   readonly mailbox: Mailbox
@@ -26,8 +28,10 @@ export interface Witnesses {
 }
 
 /** Reads only: nothing that is asked here can change a run. */
-export async function callWitnesses({ database: address, provider, mailbox }: WitnessOptions): Promise<Witnesses> {
-  const database = await openDatabase(address)
+export async function callWitnesses(options: WitnessOptions): Promise<Witnesses> {
+  const { provider, mailbox } = options
+  const database = await openDatabase(options.database)
+  const inventory = options.inventory === undefined ? database : await openDatabase(options.inventory)
   const { ledger, tables } = database
   await ledger.open(systemEnv)
   const queries = orderQueries(tables)
@@ -38,7 +42,13 @@ export async function callWitnesses({ database: address, provider, mailbox }: Wi
     counts: () => queries.counts(),
     async facts(accepted) {
       const books = await ask<Pick<Facts, 'charges' | 'refunds'>>('/charges')
-      return { accepted, ...books, ...(await readTables(tables)), endings: await endings(), mails: mailbox.mails() }
+      return {
+        accepted,
+        ...books,
+        ...(await readTables(tables, inventory.tables)),
+        endings: await endings(),
+        mails: mailbox.mails(),
+      }
     },
     async repeats() {
       return { repeatedCharges: (await ask<ProviderTotals>('/totals')).repeats, repeatedMails: mailbox.repeats() }
@@ -46,21 +56,25 @@ export async function callWitnesses({ database: address, provider, mailbox }: Wi
     async close() {
       clearInterval(following)
       await database.close()
+      if (inventory !== database) await inventory.close()
       await ledger.close()
     },
   }
 }
 
-async function readTables(db: Readable<ShopTables>): Promise<Pick<Facts, 'orders' | 'stock' | 'reservations'>> {
+async function readTables(
+  db: Readable<ShopTables>,
+  inventory: Readable<ShopTables>,
+): Promise<Pick<Facts, 'orders' | 'stock' | 'reservations'>> {
   const orders = await db
     .selectFrom('orders_order')
     .select(['order_id as orderId', 'status', 'total_minor as totalMinor', 'items'])
     .execute()
-  const stock = await db
+  const stock = await inventory
     .selectFrom('inventory_stock')
     .select(['product_id as productId', 'initial', 'available'])
     .execute()
-  const reservations = await db
+  const reservations = await inventory
     .selectFrom('inventory_reservation')
     .select(['order_id as orderId', 'product_id as productId', 'quantity', 'released_at as released'])
     .execute()

@@ -1,10 +1,12 @@
 /** A process's share of the shop: some or all of the services on the one database, and the API beside the orders. */
+import { dirname, join } from 'node:path'
 import { durationMs, start, type App, type Duration } from 'quadrille'
 import { orderApi } from '../api.ts'
 import { checkout, outside } from '../choreography.ts'
 import { openDatabase } from '../database.ts'
 import { serveHttp } from '../http-server.ts'
 import { orderQueries } from '../order-queries.ts'
+import { overWire, type WireAt } from './wires.ts'
 
 export const serviceNames = ['orders', 'payments', 'inventory', 'notifications'] as const
 export type ServiceName = (typeof serviceNames)[number]
@@ -22,7 +24,13 @@ export interface WorkerOptions {
   readonly lease?: Duration | undefined
   /** For how long what was handled is remembered. Default: the toolkit's. */
   readonly remember?: Duration | undefined
+  /** What joins this process with the others when each service has a database of its own. */
+  readonly wire?: WireAt | undefined
 }
+
+/** The database of a service that has one of its own, beside the one of the orders. */
+export const databaseOf = (service: ServiceName, ordersDatabase: string): string =>
+  join(dirname(ordersDatabase), `${service}.db`)
 
 export interface Worker {
   /** The API's address; undefined when the order service runs elsewhere. */
@@ -34,7 +42,11 @@ export interface Worker {
 /** True when the services of this process have nothing left to do; false also when they can not be asked now. */
 export async function isQuiet(app: App): Promise<boolean> {
   const health = await app.health().catch(() => undefined)
-  return health?.readers.every((reader) => reader.backlog === 0 && reader.waiting === 0) ?? false
+  if (!health) return false
+  const isRead = health.readers.every((reader) => reader.backlog === 0 && reader.waiting === 0)
+  const isSent = health.wires.every(({ sending }) => sending.backlog === 0 && sending.parked === 0)
+  const isReceived = health.wires.every(({ receiving }) => receiving.every(({ lag }) => (lag ?? 0) === 0))
+  return isRead && isSent && isReceived
 }
 
 /** What an undo needs must outlive the order, also when everything takes long: that is remembered for longer than events. */
@@ -43,10 +55,11 @@ const retentionOf = (eventsMs: number) => ({ events: eventsMs, memory: 10 * even
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const database = await openDatabase(options.database)
   const all = checkout(outside(options)).services
-  const services = all.filter((service) => options.services.some((name) => name === service.name))
-  const { lease, remember } = options
+  const own = all.filter((service) => options.services.some((name) => name === service.name))
+  const { lease, remember, wire } = options
+  const joined = wire ? await overWire(wire, own) : { services: own }
   const retention = remember === undefined ? {} : retentionOf(durationMs(remember, 'remember'))
-  const app = await start({ services, ledger: database.ledger, lease, retention })
+  const app = await start({ ...joined, ledger: database.ledger, lease, retention })
   const queries = orderQueries(database.tables)
   const http = options.services.includes('orders') ? await serveHttp(orderApi(app, queries), options.port) : undefined
   return {

@@ -11,7 +11,7 @@ import {
   PaymentRefunded,
 } from '../contracts.ts'
 
-export const wireNames = ['kafka', 'nats', 'rabbitmq', 'sqs'] as const
+export const wireNames = ['kafka', 'nats', 'rabbitmq', 'redis', 'sqs'] as const
 export type WireName = (typeof wireNames)[number]
 
 /** A broker that runs, as a process is told of it. */
@@ -45,6 +45,11 @@ export const wireKinds: Readonly<Record<WireName, Kind>> = {
     broker: 'rabbitmq',
     survivesKill: true,
     open: async (url) => (await import('@quadrille/rabbitmq')).rabbitmq({ url }),
+  },
+  redis: {
+    broker: 'redis',
+    survivesKill: true,
+    open: async (url) => (await import('@quadrille/redis')).redis({ url }),
   },
   sqs: {
     // ElasticMQ, which keeps everything in memory. The real SQS keeps it on several machines.

@@ -4,7 +4,10 @@ import { testWire } from '../../src/wire/conformance/index.ts'
 import { memoryHarness } from './memory-harness.ts'
 
 testWire({ describe, it }, memoryHarness())
-testWire({ describe, it }, {
-  ...memoryHarness({ messageBytesMax: 10_000, reportsUnroutable: true, dedupe: '2m' }),
-  name: 'memory, strict',
-})
+testWire(
+  { describe, it },
+  {
+    ...memoryHarness({ messageBytesMax: 10_000, reportsUnroutable: true, dedupe: '2m' }),
+    name: 'memory, strict',
+  },
+)

@@ -31,4 +31,5 @@ export const wireSystems: Readonly<Record<string, () => Promise<WireSystem>>> = 
   kafka: async () => (await import('./kafka-system.ts')).kafkaSystem,
   nats: async () => (await import('./nats-system.ts')).natsSystem,
   rabbitmq: async () => (await import('./rabbitmq-system.ts')).rabbitmqSystem,
+  redis: async () => (await import('./redis-system.ts')).redisSystem,
 }

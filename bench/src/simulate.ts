@@ -103,7 +103,8 @@ export async function simulateBench(budget: number, progress: (text: string) => 
     'request lost',
     'timeout',
   ] as const
-  const inMemory = await measure(() => simulatePhases(bare(), { ...limited, faults }, ['exhaustive']))
+  const bareOptions = { ...limited, faults, schedules: 20_000, conversations: 1 }
+  const inMemory = await measure(() => simulatePhases(bare(), bareOptions, ['exhaustive', 'random']))
   progress('random schedules of one order, and of one to three')
   const random = await orders({ ...limited, schedules: 5_000, conversations: 1 }, ['random'])
   const randomOfThree = await orders({ ...limited, schedules: 3_000, conversations: 3 }, ['random'])

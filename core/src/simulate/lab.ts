@@ -31,7 +31,7 @@ export class Lab {
 
   constructor(stage: Stage) {
     this.stage = stage
-    this.allowed = new Set(stage.options.faults ?? faultKinds)
+    this.allowed = new Set(stage.options.faults ?? faultKinds.filter((fault) => fault !== 'takeover'))
   }
 
   /** The same for two searches that did the same, to the last step. */

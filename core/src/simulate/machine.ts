@@ -13,6 +13,7 @@ import type { Doorman } from './instrument.ts'
 import type { FaultKind } from './schedule-types.ts'
 import { SimEnv, startMs, type Invocation } from './sim-env.ts'
 import { SimProcess, type Part } from './sim-process.ts'
+import { Missing } from './looking.ts'
 import { stateText } from './state-text.ts'
 
 /** What happens to a service. `key` tells inputs apart. */
@@ -96,27 +97,6 @@ export function withIds(returned: unknown, name: string, env: SimEnv): unknown {
   if (Array.isArray(returned)) return returned.map((each, index) => withIds(each, `${name}[${index}]`, env))
   if (!isEmitted(returned) || returned.id !== undefined) return returned
   return { ...returned, id: env.idOf(`${name} ${returned.type} ${JSON.stringify(returned.payload)}`) }
-}
-
-/** Thrown by whoever looks at something that is not there yet: bring it, and look again. */
-export class Missing {
-  readonly bring: () => Promise<void>
-
-  constructor(bring: () => Promise<void>) {
-    this.bring = bring
-  }
-}
-
-/** Runs something that looks at tables and fakes, as often as it takes until all of them are there. */
-export async function looking<T>(look: () => T): Promise<T> {
-  for (;;) {
-    try {
-      return look()
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error
-      await error.bring()
-    }
-  }
 }
 
 /** Thrown inside a process that dies at this moment. */
@@ -217,15 +197,16 @@ export class Machine implements Doorman {
     this.#env = new SimEnv(1)
     this.#flights = new Map()
     this.#runs = new Map()
-    const dead: Hooks['dead'] = ({ service, reaction, role, event, code }) => {
-      this.#dead.push({ service, reaction, role, code, correlationId: event.correlationId })
-    }
-    const process = new SimProcess(this.part, this.#env, { hooks: { dead }, wrap: this.#room.wrapLedger })
+    const process = new SimProcess(this.part, this.#env, { hooks: { dead: this.#bury }, wrap: this.#room.wrapLedger })
     process.store.watch = { committing: () => this.#committing(), committed: (events) => this.#committed(events) }
     this.#process = process
     this.#env.floorMs = startMs
     await process.boot()
     await this.#drain()
+  }
+
+  readonly #bury: NonNullable<Hooks['dead']> = ({ service, reaction, role, event, code }) => {
+    this.#dead.push({ service, reaction, role, code, correlationId: event.correlationId })
   }
 
   /** The state in which the process is now. */
@@ -281,6 +262,26 @@ export class Machine implements Doorman {
   async #receive({ event, fault }: Input): Promise<void> {
     await this.#process.receive(event!)
     if (fault === 'crash after arrival') await this.#die()
+    if (fault === 'takeover') await this.#takeOver()
+  }
+
+  /** The process stands still before it commits; another one takes over its leases and its work; then it goes on. */
+  async #takeOver(): Promise<void> {
+    const zombie = this.#process
+    if (!zombie.isBusy) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    zombie.hold(promise)
+    const turn = zombie.turn().catch((error: unknown) => {
+      if (!isQuadrilleError(error, 'LEASE_LOST')) throw error
+    })
+    for (let hops = 0; hops < hopsMax; hops++) await Promise.resolve()
+    zombie.store.endLeases()
+    const hooks = { dead: this.#bury }
+    this.#process = new SimProcess(this.part, this.#env, { hooks, wrap: this.#room.wrapLedger, heirOf: zombie })
+    await this.#process.boot()
+    await this.#drain()
+    resolve()
+    await this.#room.guard(this.#env, turn)
   }
 
   async #answer({ call, how, value }: Input): Promise<void> {

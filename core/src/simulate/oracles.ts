@@ -4,7 +4,7 @@
  */
 import { counters, effectName, netsOf, type Baseline } from './baseline.ts'
 import type { Talk, Told } from './book.ts'
-import { looking, Missing } from './machine.ts'
+import { looking, Missing } from './looking.ts'
 import type { Invariants, SimDb, WorldView } from './options.ts'
 import type { SimRun } from './sim-run.ts'
 

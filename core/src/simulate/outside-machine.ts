@@ -2,7 +2,8 @@
  * The world outside as a machine, like the services: what a fake answers follows from what it was asked so far, and from the
  * answers that the schedule chose. What is known is not asked again.
  */
-import { Missing, type CallWanted } from './machine.ts'
+import { Missing } from './looking.ts'
+import type { CallWanted } from './machine.ts'
 import { simOf, type Effect, type Sim, type SimHost } from './outside.ts'
 import { SimEnv } from './sim-env.ts'
 

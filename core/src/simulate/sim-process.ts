@@ -39,6 +39,18 @@ export function partSettings(service: AnyService, env: SimEnv, policy: ReactionP
   }
 }
 
+/** A ledger that lets its next transaction wait for as long as it is told to. */
+class HeldLedger extends MemoryLedger {
+  until: Promise<void> | undefined
+
+  override async transact<T>(work: Parameters<MemoryLedger['transact']>[0]): Promise<T> {
+    const { until } = this
+    this.until = undefined
+    if (until) await until
+    return super.transact(work) as Promise<T>
+  }
+}
+
 /** A service of one schedule. */
 export class SimProcess {
   readonly part: Part
@@ -47,6 +59,8 @@ export class SimProcess {
   readonly #env: SimEnv
   readonly #hooks: Hooks
   readonly #wrap: (ledger: Ledger) => Ledger
+  readonly #owner: string
+  #held!: HeldLedger
   #ledger!: Ledger
   #plan!: ReaderPlan
   #reader: Reader | undefined
@@ -55,19 +69,27 @@ export class SimProcess {
   /** When it next has something to do by itself. */
   nextAt = Infinity
 
-  constructor(part: Part, env: SimEnv, how: { readonly hooks: Hooks; readonly wrap: (ledger: Ledger) => Ledger }) {
+  /** @param how - `heirOf`: the process that is silent for so long that this one takes over its leases. */
+  constructor(
+    part: Part,
+    env: SimEnv,
+    how: { readonly hooks: Hooks; readonly wrap: (ledger: Ledger) => Ledger; readonly heirOf?: SimProcess },
+  ) {
     this.part = part
     this.name = part.service.name
     this.#env = env
     this.#hooks = how.hooks
     this.#wrap = how.wrap
-    this.store = new MemoryStore(part.tables)
+    this.store = how.heirOf?.store ?? new MemoryStore(part.tables)
+    this.#wanted = how.heirOf ? how.heirOf.#wanted : 0
+    this.#owner = how.heirOf ? `${how.heirOf.#owner}+` : this.name
   }
 
   /** Starts a process on the ledger, whatever happened to the one before. */
   async boot(): Promise<void> {
-    const settings = { ...this.part.settings, env: this.#env }
-    const ledger = this.#wrap(new MemoryLedger(this.store))
+    const settings = { ...this.part.settings, env: this.#env, instance: this.#owner }
+    this.#held = new HeldLedger(this.store)
+    const ledger = this.#wrap(this.#held)
     await ledger.open(this.#env)
     const [plan] = await registerService(this.part.service, ledger, settings)
     this.#ledger = ledger
@@ -97,6 +119,11 @@ export class SimProcess {
   /** Appends an event that came over a wire. */
   async receive(event: NewEvent): Promise<void> {
     await this.#ledger.transact((tx) => tx.append([event]))
+  }
+
+  /** Its next transaction waits for this. */
+  hold(until: Promise<void>): void {
+    this.#held.until = until
   }
 
   /** True when there is something to do right now. */

@@ -10,7 +10,8 @@
  */
 import type { NewEvent } from '../contracts/index.ts'
 import { Book, type Talk } from './book.ts'
-import { looking, type Dead, type Input, type State, type Transition } from './machine.ts'
+import { looking } from './looking.ts'
+import type { Dead, Input, State, Transition } from './machine.ts'
 import { judgeStep, problemsOf, viewOf } from './oracles.ts'
 import type { Effect, SimHost } from './outside.ts'
 import type { OutsideState } from './outside-machine.ts'
@@ -220,7 +221,7 @@ export class SimRun implements SimHost {
     const known = state.next.get(key)
     if (this.stage.doubts) machine.distrust()
     const transition = await machine.step(state, { ...input, key, floorMs }, this.stage.doubts)
-    if (known && !isSame(known, transition)) this.#differs(service, input.key)
+    if (this.stage.doubts && known && !isSame(known, transition)) this.#differs(service, input.key)
     this.#apply(service, transition)
   }
 

@@ -279,7 +279,7 @@ function routesOf(service: AnyService): ReadonlyMap<string, boolean> {
 }
 
 const deliverFaults = (handles: boolean): readonly FaultKind[] => [
-  'duplicate', 'crash after arrival', 'crash before commit', 'crash after commit',
+  'duplicate', 'takeover', 'crash after arrival', 'crash before commit', 'crash after commit',
   ...(handles ? (['poison'] as const) : []),
 ] // prettier-ignore
 

@@ -6,6 +6,8 @@ import type { SimProcess } from './sim-process.ts'
 
 /** Where an event stands in a log depends on what came before, and decides nothing but the order in a lane. */
 const position = /"position":\d+/g
+/** Where in the code an error was made says how it was called, and decides nothing. */
+const stack = /"stack":"(?:[^"\\]|\\.)*"/g
 
 const texts = new WeakMap<LedgerRecord, string>()
 
@@ -14,7 +16,7 @@ function textOf(record: LedgerRecord): string {
   if (text === undefined) {
     const { kind, id, due, lane, body } = record
     const name = kind === 'dead' ? '' : id.replace(/^\d{16}/, '')
-    text = `${kind}|${name}|${due}|${lane}|${body.replace(position, '')}`
+    text = `${kind}|${name}|${due}|${lane}|${body.replace(position, '').replace(stack, '')}`
     texts.set(record, text)
   }
   return text

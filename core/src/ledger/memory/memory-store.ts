@@ -172,6 +172,12 @@ export class MemoryStore {
     return { leases, fairShare }
   }
 
+  /** Lets all leases end now, as if their owners had been silent for too long. */
+  endLeases(): void {
+    for (const rows of this.#leases.values()) for (const row of rows) row.until = 0
+    this.#members.clear()
+  }
+
   trim({ upTo, eventsBefore, idsBefore, recordsBefore, limit }: TrimRequest, nowMs: number): number {
     const old = this.#events.filter((event) => event.position <= upTo && event.time < eventsBefore).slice(0, limit)
     const gone = new Set(old)

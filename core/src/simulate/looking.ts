@@ -1,0 +1,22 @@
+/** Looking at tables and fakes that stand somewhere else at the moment. */
+
+/** Thrown by whoever looks at something that is not there yet: bring it, and look again. */
+export class Missing {
+  readonly bring: () => Promise<void>
+
+  constructor(bring: () => Promise<void>) {
+    this.bring = bring
+  }
+}
+
+/** Runs something that looks at tables and fakes, as often as it takes until all of them are there. */
+export async function looking<T>(look: () => T): Promise<T> {
+  for (;;) {
+    try {
+      return look()
+    } catch (error) {
+      if (!(error instanceof Missing)) throw error
+      await error.bring()
+    }
+  }
+}

@@ -6,6 +6,7 @@
  *     try all --commit--> done
  *             --a handler fails--> decide about it --> try all again (it is parked this time)
  *             --collision--> wait, try again, by halves; counts as no attempt
+ *             --commit refused because of a statement of theirs--> try one after the other, which tells whose it was
  *             --lease lost--> nothing of it is done here
  *
  * Where the ledger can, handlers of different keys run side by side at the first try (./side-by-side.ts). When that goes
@@ -41,7 +42,7 @@ export interface BatchResult {
   readonly heldMs: number
 }
 
-type Outcome = 'committed' | 'failed' | 'collided' | 'again'
+type Outcome = 'committed' | 'failed' | 'collided' | 'again' | 'spoilt'
 
 /** How long to wait after a collision, at most. */
 const collisionPauseMs = 20
@@ -63,6 +64,8 @@ export class BatchRun {
   #collisions = 0
   /** One after the other, because side by side has not worked. */
   #inOrder = false
+  /** Why the last commit was refused. */
+  #spoiltBy: unknown
 
   constructor(context: ReaderContext, failures: Map<Task, Failure>) {
     this.#context = context
@@ -85,9 +88,17 @@ export class BatchRun {
       else if (outcome === 'collided' && part.length > 1) {
         const half = part.length >> 1
         parts = [part.slice(0, half), part.slice(half), ...rest]
-      }
+      } else if (outcome === 'spoilt') parts = this.#apart(part, rest)
     }
     return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs }
+  }
+
+  /** Each unit on its own; the one that is already, and still spoils its transaction, is to blame. */
+  #apart(part: readonly Unit[], rest: readonly Unit[][]): Unit[][] {
+    if (part.length > 1) return [...part.map((unit) => [unit]), ...rest]
+    const [{ tasks }] = part as [Unit]
+    for (const task of tasks) this.#decide(new TaskFailure([task], this.#spoiltBy))
+    return [[...part], ...rest]
   }
 
   async #attempt(tasks: readonly Task[], claim: Claim): Promise<Outcome> {
@@ -120,9 +131,13 @@ export class BatchRun {
         this.#inOrder = true
         return 'again'
       }
-      if (!(error instanceof TaskFailure)) throw error
-      this.#decide(error)
-      return 'failed'
+      if (error instanceof TaskFailure) {
+        this.#decide(error)
+        return 'failed'
+      }
+      if (isQuadrilleError(error) || !batch?.tx.broken || tasks.length === 0) throw error
+      this.#spoiltBy = error
+      return 'spoilt'
     }
   }
 

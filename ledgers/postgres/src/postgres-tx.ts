@@ -6,7 +6,15 @@
  *      \----commit: all that was kept is one transaction without BEGIN--> ended
  */
 import type pg from 'pg'
-import { invariant, QuadrilleError, type Claim, type LedgerRecord, type LedgerTx, type NewEvent } from 'quadrille'
+import {
+  invariant,
+  isQuadrilleError,
+  QuadrilleError,
+  type Claim,
+  type LedgerRecord,
+  type LedgerTx,
+  type NewEvent,
+} from 'quadrille'
 import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
 import { appendValues, recordOf } from './event-rows.ts'
 import { GatedHandle, type HandleSource, type Sending } from './postgres-handle.ts'
@@ -174,8 +182,17 @@ export class PostgresTx implements LedgerTx, HandleSource {
       if (events.length > 0) this.#dealPositions(this.#takePositions(events, results[appendedAt]!))
     } catch (error) {
       if (!isAway(error)) await this.rollback()
-      throw this.#commitError(error)
+      throw this.#commitError(this.#cause(error))
     }
+  }
+
+  /**
+   * Why it does not commit. That is a statement which the work did not wait for, or what is looked at as late as this: a
+   * deferred constraint. Both are the work's own doing, see {@link LedgerTx.broken}.
+   */
+  #cause(error: unknown): unknown {
+    if (isFromServer(error) && !isConflictError(error) && !hasState(error, leaseLostState)) this.failed(error)
+    return isQuadrilleError(error, 'INTERNAL') && this.broken ? this.broken.error : error
   }
 
   /** Undoes everything. Never throws: when the connection is gone the server does it by itself. */

@@ -3,6 +3,7 @@
  * the end. Outside a transaction block the group is a transaction of its own; after a failure PostgreSQL skips the rest.
  */
 import pg from 'pg'
+import { QuadrilleError } from 'quadrille'
 import { wireForm, type Field, type WireValue } from './wire-values.ts'
 
 /** A statement whose rows come back as lists of text. */
@@ -66,7 +67,10 @@ class StatementGroup extends pg.Query {
     this.#rows.push(message.fields)
   }
 
-  handleCommandComplete(): void {
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    // In a transaction that has failed, COMMIT is answered like this, and without an error.
+    if (text === 'ROLLBACK' && this.#statements[this.#results.length]!.text === 'COMMIT')
+      this.#settle.reject(rolledBack())
     this.#results.push(this.#rows)
     this.#rows = []
   }
@@ -82,6 +86,9 @@ class StatementGroup extends pg.Query {
     this.#settle.resolve(this.#results)
   }
 }
+
+const rolledBack = (): QuadrilleError =>
+  new QuadrilleError('INTERNAL', { sentence: 'COMMIT is not sent in a transaction that has failed' })
 
 /**
  * Runs statements in one write.

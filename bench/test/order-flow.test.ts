@@ -69,8 +69,8 @@ test('a row that is missing, doubled or wrong fails the benchmark', () => {
 
 test('what there is not is answered with what there is', async () => {
   const cases: readonly [words: string[], says: RegExp][] = [
-    [[], /no benchmark given; there is: order-flow, survival, growth/],
-    [['sprint'], /unknown benchmark "sprint"; there is: order-flow, survival, growth/],
+    [[], /no benchmark given; there is: order-flow, survival, simulate, growth, wire, check/],
+    [['sprint'], /unknown benchmark "sprint"; there is: order-flow, survival, simulate/],
     [['order-flow', '--ledger', 'abacus'], /unknown ledger "abacus"; there is: sqlite, postgres/],
     [['order-flow', '--fast'], /'--fast'\. There is:\n {2}--ledger/],
     [['order-flow', '--orders', 'many'], /--orders takes a number above zero, not "many"/],

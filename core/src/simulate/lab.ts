@@ -25,6 +25,8 @@ export class Lab {
   schedules = 0
   /** Steps of all of them. */
   steps = 0
+  /** A conversation of one of them has ended well. */
+  hasSucceeded = false
   #hash = ''
   readonly #judged = new Map<string, readonly Violation[]>()
   readonly #baselines = new Map<string, Baseline | undefined>()
@@ -102,6 +104,7 @@ export class Lab {
     if (quiescent) await how.judge?.(run)
     this.schedules += 1
     this.steps += run.trace.length
+    this.hasSucceeded ||= run.book.talks.some(({ outcome }) => outcome === 'success')
     const told = run.trace.map(({ name, fault, outcome }) => `${name}|${fault ?? ''}|${outcome ?? ''}`)
     this.#hash = hash('md5', `${this.#hash}\n${told.join('\n')}\n${run.seen}`)
     return { run, quiescent, violation: run.violations[0] }

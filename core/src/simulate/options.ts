@@ -120,8 +120,6 @@ export interface SearchOptions {
   readonly schedules?: number
   /** The most conversations at once in random schedules. Default 3. */
   readonly conversations?: number
-  /** Looks for further findings after the first. Default 1: stops there. */
-  readonly findings?: number
 }
 
 /** Everything that `simulate()` takes. */

@@ -11,7 +11,7 @@ import type { SimRun } from './sim-run.ts'
 /** The codes of all oracles. */
 export const oracleCodes = [
   'NO_START', 'NO_END', 'TWO_ENDS', 'NO_REST', 'STORM', 'DEAD_LETTER', 'EFFECT_TWICE', 'EFFECT_KEPT', 'EFFECT_MISSING', 'EFFECT_EARLY',
-  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'REDELIVERY', 'NOT_REPEATABLE',
+  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'NO_SUCCESS', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'REDELIVERY', 'NOT_REPEATABLE',
 ] as const // prettier-ignore
 
 const times = (count: number): string => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`)

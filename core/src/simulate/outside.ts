@@ -45,28 +45,33 @@ export function simOf(host: SimHost): Sim {
  * called or read on it is called or read on the fakes of the schedule that runs.
  *
  * @param reach - Stands between: what is called may get lost on the way.
+ * @param owner - What `this` is in a call.
  */
-export function standIn(current: () => unknown, reach: (call: () => unknown) => unknown): unknown {
+export function standIn(
+  current: () => unknown,
+  reach: (call: () => unknown) => unknown,
+  owner: () => unknown = () => undefined,
+): unknown {
   const inner = new Map<PropertyKey, unknown>()
+  const found = (name: PropertyKey): unknown => {
+    const now = current() as object | undefined
+    return now === undefined ? undefined : (Reflect.get(now, name) as unknown)
+  }
   return new Proxy(function fake() {}, {
     get(_, name) {
-      const now = current() as object | undefined
-      const value = now === undefined ? undefined : (Reflect.get(now, name) as unknown)
-      if (now !== undefined && typeof value !== 'function' && (typeof value !== 'object' || value === null))
-        return value
-      let known = inner.get(name)
-      if (known === undefined) {
-        known = standIn(() => {
-          const owner = current() as object | undefined
-          const found = owner === undefined ? undefined : (Reflect.get(owner, name) as unknown)
-          return typeof found === 'function' ? (found.bind(owner) as unknown) : found
-        }, reach)
-        inner.set(name, known)
-      }
-      return known
+      const value = found(name)
+      const isThere = current() !== undefined
+      if (isThere && typeof value !== 'function' && (typeof value !== 'object' || value === null)) return value
+      if (!inner.has(name))
+        inner.set(
+          name,
+          standIn(() => found(name), reach, current),
+        )
+      return inner.get(name)
     },
     has: (_, name) => Reflect.has(current() as object, name),
-    apply: (_, __, args) => reach(() => (current() as (...args: unknown[]) => unknown)(...(args as unknown[]))),
+    apply: (_, __, args) =>
+      reach(() => Reflect.apply(current() as (...args: unknown[]) => unknown, owner(), args as unknown[])),
     construct: (_, args) => Reflect.construct(current() as new (...args: unknown[]) => object, args as unknown[]),
   })
 }

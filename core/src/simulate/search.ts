@@ -84,6 +84,7 @@ export class Search {
     if (phases.has('single') && !this.#hit) await this.#singles()
     if (phases.has('exhaustive') && !this.#hit) await this.#exhaustive()
     if (phases.has('random') && !this.#hit) await this.#randoms()
+    if (phases.has('default') && !this.#hit) await this.#neverSuccess()
     return this.#hit
   }
 
@@ -130,6 +131,19 @@ export class Search {
       this.#hit = { trial: { ...trial, violation }, recording, phase: 'default', schedules: this.#lab.schedules }
       return
     }
+  }
+
+  /** Nothing went wrong, and nothing went well either. Inputs that nobody has chosen may just not be good enough. */
+  async #neverSuccess(): Promise<void> {
+    const { hasSucceeded, stage, schedules } = this.#lab
+    const { inputs, ignore } = stage.options
+    if (hasSucceeded || inputs === undefined || ignore?.includes('NO_SUCCESS')) return
+    const wanted = stage.choreography.ends.success.map(({ type }) => type).join(' or ')
+    const message = `none of ${schedules} schedules has ended with ${wanted}, although nothing was in its way`
+    const recording = new Recording(defaultChooser)
+    const trial = await this.#lab.trial(recording, this.#inputs().slice(0, 1))
+    const violation = { code: 'NO_SUCCESS', subject: '', message }
+    this.#hit = { trial: { ...trial, violation }, recording, phase: 'default', schedules }
   }
 
   async #singles(): Promise<void> {

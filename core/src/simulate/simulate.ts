@@ -157,7 +157,7 @@ function settingsOf(options: SimulateOptions, phases: readonly Phase[]): SearchS
 }
 
 /** What is seen when all is over, by doing something again: it needs no constraints. */
-const afterwards: ReadonlySet<string> = new Set(['NOT_REPEATABLE', 'REDELIVERY'])
+const afterwards: ReadonlySet<string> = new Set(['NOT_REPEATABLE', 'REDELIVERY', 'NO_SUCCESS'])
 
 async function findingOf(lab: Lab, hit: Hit): Promise<Finding> {
   const violation = hit.trial.violation!

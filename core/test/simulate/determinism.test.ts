@@ -63,7 +63,7 @@ test('a handler that opens a connection is refused', async () => {
     talk(() => fetch('http://127.0.0.1:9/')),
     calm,
   )
-  assert.equal(report.findings[0]?.code, 'NO_END')
+  assert.equal(report.findings[0]?.code, 'DEAD_LETTER')
 })
 
 test('a call that tries to get out is answered by a fake that refuses nothing, and the report says so', async () => {

@@ -139,7 +139,7 @@ export class NatsReceiver implements Receiver {
     this.#created = created
     const js = this.#manager!.jetstream()
     const consumer = await js.consumers.get(settings.stream, subscription.service.replaceAll('.', '~'))
-    this.#collected = new Map()
+    this.#collected ??= new Map()
     this.#messages = await consumer.consume({
       max_messages: Math.min(batchMax, settings.heldMax),
       expires: 10_000,
@@ -172,11 +172,13 @@ export class NatsReceiver implements Receiver {
     const untilMs = env.elapsed() + 2 * settings.ackWaitMs
     for (;;) {
       if (this.#stopping || this.#lostAgain) return
+      const before = this.#collected!.size
       const unacknowledged = await this.#info().then(
         (info) => info.num_ack_pending,
         () => -1,
       )
-      if (unacknowledged === this.#collected!.size) break
+      // Had something come meanwhile, equal numbers could be of different messages: some here, others with somebody else.
+      if (unacknowledged === before && before === this.#collected!.size) break
       if (env.elapsed() > untilMs) {
         log.warn({ service: subscription.service }, 'somebody else holds messages of this service: order is not sure')
         break
@@ -199,11 +201,13 @@ export class NatsReceiver implements Receiver {
 
   async #recover(): Promise<void> {
     const { env } = this.#options.context
-    // A delivery in hand ends first, so that what comes again stands behind it.
-    await this.#line.pause()
     while (this.#lostAgain && !this.#stopping) {
+      // A delivery in hand ends first, so that what comes again stands behind it.
+      await this.#line.pause()
       this.#lostAgain = false
       this.#giveBack()
+      // The client asks on by itself after a reconnection: what comes now must not get into the line either.
+      this.#collected = new Map()
       await this.#messages?.close()
       try {
         await this.#subscribe(false)

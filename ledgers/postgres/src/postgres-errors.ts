@@ -6,6 +6,9 @@ export const leaseLostState = 'QD001'
 /** The SQLSTATE of our functions for an append on which no transaction is open. */
 export const outsideState = 'QD002'
 
+/** The SQLSTATE of everything that is sent in a transaction which has failed already. */
+export const abortedState = '25P02'
+
 /** Query builders put their own error around that of the driver; deeper than this nobody does. */
 const causesMax = 5
 

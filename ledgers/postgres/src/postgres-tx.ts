@@ -18,7 +18,15 @@ import {
 import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
 import { appendValues, recordOf } from './event-rows.ts'
 import { GatedHandle, type HandleSource, type Sending } from './postgres-handle.ts'
-import { hasState, isAway, isConflictError, isFromServer, leaseLostState, messageOf } from './postgres-errors.ts'
+import {
+  abortedState,
+  hasState,
+  isAway,
+  isConflictError,
+  isFromServer,
+  leaseLostState,
+  messageOf,
+} from './postgres-errors.ts'
 import {
   lanesStatement,
   loadedRecords,
@@ -192,7 +200,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
    */
   #cause(error: unknown): unknown {
     if (isFromServer(error) && !isConflictError(error) && !hasState(error, leaseLostState)) this.failed(error)
-    return isQuadrilleError(error, 'INTERNAL') && this.broken ? this.broken.error : error
+    const isEcho = hasState(error, abortedState) || isQuadrilleError(error, 'INTERNAL')
+    return isEcho && this.broken ? this.broken.error : error
   }
 
   /** Undoes everything. Never throws: when the connection is gone the server does it by itself. */

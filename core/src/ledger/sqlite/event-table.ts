@@ -201,11 +201,12 @@ export class EventReader {
     // Behind a gap that trimming has left, the window begins where there are events again.
     const next = this.#next.get(after)!['position'] as number | null
     if (next === null) return { events: [], upTo: after, whole: true }
-    const last = next + window - 1
+    // Before the events: another process may commit between two statements, and what it appends must not count as seen.
+    const head = this.head()
+    const last = Math.min(head, next + window - 1)
     const events = rowsOf(this.#pageOfTypes, [after, last, JSON.stringify(types), limit]).map(recordOfRow)
     if (events.length === limit) return { events, upTo: events[limit - 1]!.position, whole: false }
-    const head = this.head()
-    return { events, upTo: Math.min(last, head), whole: head <= last }
+    return { events, upTo: last, whole: last === head }
   }
 
   /** Finds events; see {@link FindQuery}. */

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, it } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { nodeSqlite, sqlite, type SqliteHandle, type SqliteOptions } from 'quadrille/sqlite'
 import { isQuadrilleError, sleep, systemEnv } from '../../src/base/index.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
@@ -50,7 +52,35 @@ const insert = (value: number) => (db: SqliteHandle) => void db.prepare('INSERT 
 const statuses = (outcomes: readonly PromiseSettledResult<unknown>[]) =>
   outcomes.map((outcome) => outcome.status === 'fulfilled')
 
+/** Collects garbage now. */
+function garbageCollector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}
+
 describe('group commit', () => {
+  it('forgets works that have ended, although there is always another that waits', async () => {
+    await withFile(async ({ ledger }) => {
+      const collect = garbageCollector()
+      const works = 5_000
+      const known: WeakRef<object>[] = []
+      const left = await new Promise<number>((resolve, reject) => {
+        const ask = (n: number): void => {
+          const own = { n }
+          known.push(new WeakRef(own))
+          const work = async () => {
+            if (own.n < works) return ask(own.n + 1)
+            collect()
+            resolve(known.filter((one) => one.deref() !== undefined).length)
+          }
+          ledger.transact(work).catch(reject)
+        }
+        ask(0)
+      })
+      assert.ok(left < works / 2, `${left} of ${works} works were still known`)
+    })
+  })
+
   it('wakes once for many works that commit together', async () => {
     await withFile(async ({ ledger }) => {
       let woken = 0

@@ -18,6 +18,8 @@ const groupWorksMax = 256
  * last so long: a group also ends when no work is waiting.
  */
 const groupMs = 20
+/** So many places of works that have been taken are kept in the queue before it is moved up. */
+const queueKept = 1_024
 /** The shortest and the longest pause before the lock is asked for again. */
 const retryMs = { min: 1, max: 25 }
 /** After writing for this long without a pause, other processes are given the chance to get the lock. */
@@ -84,8 +86,8 @@ export interface GroupCommitOptions {
 export class GroupCommit {
   readonly #options: GroupCommitOptions
   readonly #control: ControlStatements
-  #queue: Job[] = []
-  /** The first job of the queue that has not been taken. */
+  #queue: (Job | undefined)[] = []
+  /** The first job of the queue that has not been taken. Those before it are gone: each holds on to all that its work knows. */
   #head = 0
   #running = false
   #idle: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
@@ -146,10 +148,6 @@ export class GroupCommit {
     while (this.#head < this.#queue.length) {
       if (await this.#begin()) await this.#group()
       this.#options.hooks.between()
-      if (this.#head === this.#queue.length) {
-        this.#queue = []
-        this.#head = 0
-      }
       await this.#pause()
     }
     this.#running = false
@@ -194,14 +192,27 @@ export class GroupCommit {
   /** Rejects what has waited for `limitMs`, or all when that is infinite. */
   #rejectWaiting(errorAfter: (waitedMs: number) => unknown, limitMs: number): boolean {
     const now = this.#options.env.elapsed()
-    const first = this.#head
+    let rejected = false
     while (this.#head < this.#queue.length) {
-      const job = this.#queue[this.#head]!
-      if (limitMs !== Infinity && now - job.since < limitMs) break
+      if (limitMs !== Infinity && now - this.#queue[this.#head]!.since < limitMs) break
+      const job = this.#take()
       job.reject(errorAfter(Math.round(now - job.since)))
-      this.#head += 1
+      rejected = true
     }
-    return this.#head > first
+    return rejected
+  }
+
+  /** The first job that waits. */
+  #take(): Job {
+    const job = this.#queue[this.#head]!
+    this.#queue[this.#head] = undefined
+    this.#head += 1
+    // Under steady load there is always one that waits. Moved only when half of it is gone, so that it costs little.
+    if (this.#head === this.#queue.length || (this.#head >= queueKept && this.#head * 2 >= this.#queue.length)) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+    return job
   }
 
   async #group(): Promise<void> {
@@ -212,8 +223,7 @@ export class GroupCommit {
     for (let taken = 0; taken < groupWorksMax; taken++) {
       if (taken > 0 && (this.#alone > 0 || env.elapsed() >= until)) break
       if (this.#head === this.#queue.length && !(await this.#joined())) break
-      const job = this.#queue[this.#head]!
-      this.#head += 1
+      const job = this.#take()
       const error = await this.#work(job, taken > 0)
       if (error === undefined) done.push(job)
       else failed.push({ job, error: error.thrown })

@@ -6,6 +6,7 @@ import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
 import { noteRecord } from './batch-tx.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
+import { fenceExpires, fenceKind, withoutLetter, type Fence } from './on-step.ts'
 import type { Publishing } from './publishing.ts'
 import type { Settings } from './settings.ts'
 import { laneOf, workId, type FailedTry, type WorkBody } from './work.ts'
@@ -175,7 +176,16 @@ export class DeadLetterBox implements DeadLetters {
     const next = body.holds ? waiting.find((each) => each.id !== work.id) : undefined
     const puts = [this.#note(body, 'discarded', reason)]
     if (next) puts.push({ ...next, due: this.#settings.env.now() })
+    const [fence] = await tx.load([{ scope: record.scope, kind: fenceKind, id: lane }])
+    if (fence) puts.push(this.#released(fence, work.id))
     await tx.save(puts, body.holds ? [record, work] : [record])
+  }
+
+  /** The fence without the letter that held it. */
+  #released(record: LedgerRecord, work: string): LedgerRecord {
+    const { env, retention } = this.#settings
+    const fence = withoutLetter(JSON.parse(record.body) as Fence, work)
+    return { ...record, expires: fenceExpires(fence, env.now() + retention.memoryMs), body: JSON.stringify(fence) }
   }
 
   #note(body: DeadBody, kind: 'redriven' | 'discarded', text: string): LedgerRecord {

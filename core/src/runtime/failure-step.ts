@@ -13,7 +13,7 @@ import type { LedgerRecord } from '../ledger/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { consumeTimer } from './deadline-step.ts'
 import { handlingOf } from './handle.ts'
-import { markUnknown } from './on-step.ts'
+import { holdFence } from './on-step.ts'
 import { failedTry, withTry, type FailedTry, type Task, type WorkBody } from './work.ts'
 import type { Handling } from './hooks.ts'
 
@@ -107,7 +107,7 @@ async function bury(batch: BatchTx, task: Task, error: unknown): Promise<void> {
       holds,
     }),
   )
-  if (task.state.reaction.kind === 'on' && task.role === 'trigger') await markUnknown(batch, task)
+  if (task.state.reaction.kind === 'on') await holdFence(batch, task)
   if (holds) batch.park({ ...task, letter }, null)
   else await batch.done(task)
   batch.note(handling, 'dead', `${code}: ${last.message}`)

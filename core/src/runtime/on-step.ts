@@ -7,7 +7,8 @@
  *     (none) --call of the action became a dead letter--> unknown --undo--> undone
  *                                                     the undo first asks again with the same key what happened
  *
- * `cancelled` and `undone` are tombstones: they stay as long as ids are remembered. Source: the fence table of Seata's
+ * `cancelled` and `undone` are tombstones: they stay as long as ids are remembered (see ./memory-clock.ts), and for as long
+ * as a dead letter of action or undo may be redriven. Source: the fence table of Seata's
  * TCC mode ("empty rollback" and "suspension").
  */
 import { partitionOf, decodeData, type EventRecord } from '../contracts/index.ts'
@@ -16,7 +17,7 @@ import type { BatchTx } from './batch-tx.ts'
 import { handle, handlingOf, TaskFailure } from './handle.ts'
 import type { TaskContext } from './handler-context.ts'
 import { whenThere, type Soon } from './soon.ts'
-import { laneOf, type Task } from './work.ts'
+import { laneOf, workId, type Task } from './work.ts'
 
 /** An action behind a fence. */
 export interface FencedAction {
@@ -26,8 +27,11 @@ export interface FencedAction {
 
 /** The body of a fence record. */
 export interface Fence {
-  readonly state: 'done' | 'cancelled' | 'undone' | 'unknown'
+  /** `open`: nothing has happened, and it is there only because of the letters. */
+  readonly state: 'open' | 'done' | 'cancelled' | 'undone' | 'unknown'
   readonly actions: readonly FencedAction[]
+  /** Dead letters of action and undo, by the id of their work. They may be redriven at any time: until then it is not forgotten. */
+  readonly letters?: readonly string[]
 }
 
 /** What a step found out: the task is done, or it needs a call first. */
@@ -49,6 +53,7 @@ export const fenceKeyOf = (task: Task): string | null => (reactionOf(task).undo 
 const loadFence = (batch: BatchTx, task: Task): Soon<Fence | undefined> => batch.kept<Fence>(fenceKind, fenceId(task))
 
 function saveFence(batch: BatchTx, task: Task, fence: Fence): void {
+  const { letters = [] } = fence
   batch.keep({
     scope: batch.context.plan.reader,
     kind: fenceKind,
@@ -57,10 +62,22 @@ function saveFence(batch: BatchTx, task: Task, fence: Fence): void {
     lane: null,
     seq: 0,
     due: null,
-    expires: batch.nowMs + batch.context.settings.retention.memoryMs,
-    content: fence,
+    expires: fenceExpires(fence, batch.nowMs + batch.context.settings.retention.memoryMs),
+    content: letters.length > 0 ? fence : { state: fence.state, actions: fence.actions },
   })
 }
+
+/** When a fence may be forgotten, if nothing holds it. */
+export const fenceExpires = ({ letters = [] }: Fence, otherwise: number): number | null =>
+  letters.length > 0 ? null : otherwise
+
+/** The fence without the dead letter of this work. */
+export const withoutLetter = <Of extends Fence>(fence: Of, work: string): Of => ({
+  ...fence,
+  letters: fence.letters?.filter((letter) => letter !== work),
+})
+
+const holds = (fence: Fence, task: Task): boolean => fence.letters?.includes(workId(task)) ?? false
 
 /** Handles the event, unless it has been undone before. */
 export function runAction(batch: BatchTx, task: Task): Soon<StepResult> {
@@ -82,6 +99,7 @@ async function runFenced(batch: BatchTx, task: Task): Promise<StepResult> {
   if (fence?.state === 'cancelled' || fence?.state === 'undone') {
     batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'undone' }))
     batch.note(handlingOf(task, 'run'), 'prevented', 'undone before it could happen')
+    if (holds(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
     await batch.done(task)
     return undefined
   }
@@ -89,7 +107,8 @@ async function runFenced(batch: BatchTx, task: Task): Promise<StepResult> {
   if (wanted) return wanted
   const others = fence?.actions.filter((action) => action.event.id !== task.event.id) ?? []
   const action = { event: task.event, ...(task.result && { result: task.result }) }
-  saveFence(batch, task, { state: 'done', actions: [...others, action] })
+  const letters = fence?.letters
+  saveFence(batch, task, withoutLetter({ state: 'done', actions: [...others, action], letters }, workId(task)))
   return undefined
 }
 
@@ -98,8 +117,8 @@ export async function runUndo(batch: BatchTx, task: Task): Promise<StepResult> {
   const undo = reactionOf(task).undo!
   const fence = await loadFence(batch, task)
   const handling = handlingOf(task, 'undo')
-  if (fence === undefined) {
-    saveFence(batch, task, { state: 'cancelled', actions: [] })
+  if (fence === undefined || fence.state === 'open') {
+    saveFence(batch, task, withoutLetter({ ...fence, state: 'cancelled', actions: [] }, workId(task)))
     batch.after(() => batch.context.tell.tell('skipped', { ...handling, why: 'nothing-to-undo' }))
   } else if (fence.state === 'done' || fence.state === 'unknown') {
     const calls = missingCalls(task, fence)
@@ -117,9 +136,9 @@ export async function runUndo(batch: BatchTx, task: Task): Promise<StepResult> {
         run: (context) => undo.run(data, context as never),
       })
     }
-    saveFence(batch, task, { state: 'undone', actions: [] })
+    saveFence(batch, task, withoutLetter({ ...fence, state: 'undone', actions: [] }, workId(task)))
     batch.note(handling, 'undone', `${fence.actions.length} action${fence.actions.length === 1 ? '' : 's'} undone`)
-  }
+  } else if (holds(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
   await batch.done(task)
   return undefined
 }
@@ -149,14 +168,16 @@ export function actionData(task: Task, action: FencedAction): unknown {
   }
 }
 
-/** Remembers that a call may have happened although its action has become a dead letter. */
-export async function markUnknown(batch: BatchTx, task: Task): Promise<void> {
-  if (!reactionOf(task).undo || !task.called) return
-  const fence = await loadFence(batch, task)
-  if (fence && fence.state !== 'done') return
-  const others = fence?.actions.filter((action) => action.event.id !== task.event.id) ?? []
-  saveFence(batch, task, {
-    state: 'unknown',
-    actions: [...others, { event: task.event, ...(task.result && { result: task.result }) }],
-  })
+/**
+ * Holds the fence of a task that has become a dead letter, and remembers that its call may have happened although it has.
+ */
+export async function holdFence(batch: BatchTx, task: Task): Promise<void> {
+  if (!reactionOf(task).undo) return
+  const fence = (await loadFence(batch, task)) ?? { state: 'open', actions: [] }
+  const letters = [...(withoutLetter(fence, workId(task)).letters ?? []), workId(task)]
+  const mayHaveCalled = task.role === 'trigger' && task.called && ['open', 'done', 'unknown'].includes(fence.state)
+  if (!mayHaveCalled) return saveFence(batch, task, { ...fence, letters })
+  const others = fence.actions.filter((action) => action.event.id !== task.event.id)
+  const action = { event: task.event, ...(task.result && { result: task.result }) }
+  saveFence(batch, task, { state: 'unknown', actions: [...others, action], letters })
 }

@@ -17,7 +17,8 @@ interface Registered {
   readonly replayUntil: number
 }
 
-const kind = 'reaction'
+/** The kind of the records of reactions, by service and name. */
+export const reactionKind = 'reaction'
 const reactionsMax = 10_000
 
 /**
@@ -48,7 +49,7 @@ export async function registerService(
 }
 
 async function loadKnown(tx: LedgerTx, service: AnyService): Promise<Map<string, Registered>> {
-  const records = await tx.query({ scope: service.name, kind, limit: reactionsMax })
+  const records = await tx.query({ scope: service.name, kind: reactionKind, limit: reactionsMax })
   return new Map(records.map((each) => [each.id, JSON.parse(each.body) as Registered]))
 }
 
@@ -98,7 +99,7 @@ function outsideEffect(reaction: Reaction): string | null {
 function record(service: AnyService, reaction: Reaction, started: Registered): LedgerRecord {
   return {
     scope: service.name,
-    kind,
+    kind: reactionKind,
     id: reaction.name,
     partition: -1,
     lane: null,

@@ -37,6 +37,8 @@ export function settingsOf(options: StartOptions): Settings {
     options.hooks === undefined ? [] : Array.isArray(options.hooks) ? options.hooks : [options.hooks as Hooks]
   checkServices(options.services)
   const wires = wireSettings(options.wires ?? [], options.services)
+  const memoryMs = durationMs(retention.memory ?? '30d', 'retention.memory')
+  checkMemory(options.services, memoryMs)
   return {
     services: options.services,
     wires,
@@ -56,7 +58,7 @@ export function settingsOf(options: StartOptions): Settings {
     slowHandlerMs: durationMs(options.slowHandler ?? '250ms', 'slowHandler'),
     retention: {
       eventsMs: durationMs(retention.events ?? '7d', 'retention.events'),
-      memoryMs: durationMs(retention.memory ?? '30d', 'retention.memory'),
+      memoryMs,
       everyMs: durationMs(retention.every ?? '1m', 'retention.every'),
     },
     traceContext: options.traceContext ?? (() => undefined),
@@ -115,6 +117,16 @@ function checkServices(services: readonly AnyService[]): void {
           throw new QuadrilleError('CONTRACT_CONFLICT', { type, services: [known.service, service.name] })
         keys.set(type, { key, service: service.name })
       }
+    }
+  }
+}
+
+/** Half of the memory is for what a service waits for by declaration: see ./memory-clock.ts. */
+function checkMemory(services: readonly AnyService[], memoryMs: number): void {
+  for (const service of services) {
+    for (const { kind, name, withinMs } of service.describe().reactions) {
+      if (kind === 'on' || withinMs === null || withinMs * 2 <= memoryMs) continue
+      throw new QuadrilleError('MEMORY_TOO_SHORT', { reaction: `${service.name}/${name}`, withinMs, memoryMs })
     }
   }
 }

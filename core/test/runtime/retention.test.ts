@@ -101,7 +101,7 @@ test('a deadline further away than the events are kept still fires', async () =>
     { unless: [Answered], within: '30d' },
     ({ id }) => void fired.push(id),
   )
-  await using w = await lenientWorld([oracle], { retention })
+  await using w = await lenientWorld([oracle], { retention: { ...retention, memory: '60d' } })
   await w.publish(Asked({ id: 'k' }))
   await w.advance('31d')
   assert.deepEqual(fired, ['k'])

@@ -1,10 +1,10 @@
 /** The dance as a whole. Nothing conducts it: this is for drawing, checking and waiting. */
-import { choreography } from 'quadrille'
+import { choreography, type Duration } from 'quadrille'
 import { OrderCancelled, OrderCompleted, OrderCreated } from './contracts.ts'
 import { inventory } from './inventory.ts'
 import { smtpMailer, type Mailer } from './mailbox/mailer.ts'
 import { notifications } from './notifications.ts'
-import { orders } from './orders.ts'
+import { ordersWithin } from './orders.ts'
 import { httpGateway, type Gateway } from './payment-provider/gateway.ts'
 import { payments } from './payments.ts'
 
@@ -14,12 +14,12 @@ export interface Outside {
   readonly mailer: Mailer
 }
 
-export const checkout = ({ gateway, mailer }: Outside) =>
+export const checkout = ({ gateway, mailer }: Outside, within: Duration = '15m') =>
   choreography('checkout', {
-    services: [orders, payments(gateway), inventory, notifications(mailer)],
+    services: [ordersWithin(within), payments(gateway), inventory, notifications(mailer)],
     starts: [OrderCreated],
     ends: { success: [OrderCompleted], failure: [OrderCancelled] },
-    within: '15m',
+    within,
   })
 
 /** The real ones. They connect when they are used, so a drawing needs nobody to be there. */

@@ -36,7 +36,7 @@ const program = new Command('npm start --')
   .option('--processes [n]', 'run each service in a process of its own, or in so many', wholeNumber)
   .option('--data <folder>', 'where the data is kept (default: a temporary folder, removed at the end)')
   .option('--ledger <url>', 'a PostgreSQL database, postgres://... (default: a SQLite file among the data)')
-  .option('--remember <duration>', 'for how long what was handled is remembered (default: 7d)')
+  .option('--remember <duration>', 'how long handled events are kept, and orders may be open (default: 7d and 15m)')
   .option('--port <n>', 'of the API and the page (default: any free port)', wholeNumber, 0)
   .addOption(
     new Option('--wire <name>', 'four services with a ledger each, joined only by this broker').choices(wireNames),

@@ -4,7 +4,7 @@
  */
 import { kysely } from '@quadrille/kysely'
 import { sql, type Kysely } from 'kysely'
-import { service, type DataOf } from 'quadrille'
+import { service, type DataOf, type Duration } from 'quadrille'
 import {
   InventoryRejected,
   InventoryUpdated,
@@ -39,21 +39,25 @@ export async function migrateOrders(db: Kysely<OrderTables>): Promise<void> {
   await sql`CREATE INDEX IF NOT EXISTS orders_order_newest ON orders_order (created_at)`.execute(db)
 }
 
-export const orders = service('orders', { db: kysely<OrderTables>() })
-  .all([PaymentSucceeded, InventoryUpdated], { name: 'complete', emits: [OrderCompleted] }, ([payment], context) =>
-    complete(payment.orderId, context),
-  )
-  .on(PaymentFailed, { name: 'cancel unpaid', emits: [OrderCancelled] }, ({ orderId }, context) =>
-    cancel(orderId, 'payment declined', context),
-  )
-  .on(InventoryRejected, { name: 'cancel short', emits: [OrderCancelled] }, ({ orderId }, context) =>
-    cancel(orderId, 'out of stock', context),
-  )
-  .deadline(
-    OrderCreated,
-    { name: 'expire', unless: [OrderCompleted, OrderCancelled], within: '15m', emits: [OrderCancelled] },
-    ({ orderId }, context) => cancel(orderId, 'took too long', context),
-  )
+/** The service, for orders that may stay open so long. */
+export const ordersWithin = (within: Duration) =>
+  service('orders', { db: kysely<OrderTables>() })
+    .all([PaymentSucceeded, InventoryUpdated], { name: 'complete', emits: [OrderCompleted] }, ([payment], context) =>
+      complete(payment.orderId, context),
+    )
+    .on(PaymentFailed, { name: 'cancel unpaid', emits: [OrderCancelled] }, ({ orderId }, context) =>
+      cancel(orderId, 'payment declined', context),
+    )
+    .on(InventoryRejected, { name: 'cancel short', emits: [OrderCancelled] }, ({ orderId }, context) =>
+      cancel(orderId, 'out of stock', context),
+    )
+    .deadline(
+      OrderCreated,
+      { name: 'expire', unless: [OrderCompleted, OrderCancelled], within, emits: [OrderCancelled] },
+      ({ orderId }, context) => cancel(orderId, 'took too long', context),
+    )
+
+export const orders = ordersWithin('15m')
 
 /** What the functions below need of the context that Quadrille hands them: the open transaction, and the time. */
 interface Context {

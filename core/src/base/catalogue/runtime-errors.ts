@@ -45,6 +45,12 @@ export const runtimeErrors = {
     fix: () =>
       'Find what multiplies the events with app.flow(), or raise `conversationEventsMax` if so many are meant.',
   }),
+  MEMORY_TOO_SHORT: spec<{ reaction: string; withinMs: number; memoryMs: number }>({
+    retryable: false,
+    what: (d) =>
+      `${d.reaction} waits for up to ${d.withinMs} ms, more than half of the ${d.memoryMs} ms for which everything is remembered`,
+    fix: (d) => `Make retention.memory at least ${d.withinMs * 2} ms, or \`within\` shorter.`,
+  }),
   DEAD_LETTER_UNKNOWN: spec<{ id: string }>({
     retryable: false,
     what: (d) => `there is no dead letter ${d.id}`,

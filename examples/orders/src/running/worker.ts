@@ -22,7 +22,7 @@ export interface WorkerOptions {
   readonly port: number
   /** How soon others take over what a dead process leaves behind. Default: the toolkit's. */
   readonly lease?: Duration | undefined
-  /** For how long what was handled is remembered. Default: the toolkit's. */
+  /** For how long what was handled is remembered, and how long an order may be open. Default: the toolkit's, and 15 minutes. */
   readonly remember?: Duration | undefined
   /** What joins this process with the others when each service has a database of its own. */
   readonly wire?: WireAt | undefined
@@ -49,16 +49,19 @@ export async function isQuiet(app: App): Promise<boolean> {
   return isRead && isSent && isReceived
 }
 
-/** What an undo needs must outlive the order, also when everything takes long: that is remembered for longer than events. */
-const retentionOf = (eventsMs: number) => ({ events: eventsMs, memory: 10 * eventsMs, every: '5s' as const })
+/** What an undo needs must outlive the order; an order may be open no longer than events are kept. */
+const retentionOf = (events: Duration) => {
+  const eventsMs = durationMs(events, 'remember')
+  return { events: eventsMs, memory: 2 * eventsMs, every: Math.min(60_000, Math.ceil(eventsMs / 60)) }
+}
 
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const database = await openDatabase(options.database)
-  const all = checkout(outside(options)).services
-  const own = all.filter((service) => options.services.some((name) => name === service.name))
   const { lease, remember, wire } = options
+  const database = await openDatabase(options.database)
+  const all = checkout(outside(options), remember).services
+  const own = all.filter((service) => options.services.some((name) => name === service.name))
   const joined = wire ? await overWire(wire, own) : { services: own }
-  const retention = remember === undefined ? {} : retentionOf(durationMs(remember, 'remember'))
+  const retention = remember === undefined ? {} : retentionOf(remember)
   const app = await start({ ...joined, ledger: database.ledger, lease, retention })
   const queries = orderQueries(database.tables)
   const http = options.services.includes('orders') ? await serveHttp(orderApi(app, queries), options.port) : undefined

@@ -156,6 +156,11 @@ export interface Lease {
   readonly epoch: number
   /** The checkpoint: events up to here are done or recorded as work. */
   readonly position: number
+  /**
+   * True in the grant that takes it over from an owner who has let it end without giving it back: that process has died, or
+   * was silent for too long. Absent otherwise, and in every later grant.
+   */
+  readonly abandoned?: true
 }
 
 /** What the owner holds now. */

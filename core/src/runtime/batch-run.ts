@@ -54,6 +54,8 @@ const failuresTogetherMax = 2
 export class BatchRun {
   readonly #context: ReaderContext
   readonly #failures: Map<Task, Failure>
+  /** What comes straight from the log or a timer is not handled yet, but kept as work. */
+  readonly #parksAll: boolean
   /** Tasks whose handler has failed in a try that was rolled back. */
   readonly #tried = new Set<Task>()
   /** Tasks of `batch` reactions that are run alone, because their batch has failed. */
@@ -67,9 +69,10 @@ export class BatchRun {
   /** Why the last commit was refused. */
   #spoiltBy: unknown
 
-  constructor(context: ReaderContext, failures: Map<Task, Failure>) {
+  constructor(context: ReaderContext, failures: Map<Task, Failure>, parksAll = false) {
     this.#context = context
     this.#failures = failures
+    this.#parksAll = parksAll
   }
 
   /** @throws QuadrilleError `LEASE_LOST`, or what the ledger throws when it is out of order: nothing more was committed. */
@@ -183,7 +186,9 @@ export class BatchRun {
     const failure = this.#failures.get(task)
     const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
     // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn.
-    if (isBlocked && (!failure || this.#tried.has(task))) return this.#queue(batch, task)
+    if (isBlocked && (!failure || this.#tried.has(task))) return this.#queue(batch, task, null)
+    if (this.#parksAll && !failure && task.record === null && !isCollecting(task))
+      return this.#queue(batch, task, batch.nowMs)
     return failure ? this.#fail(batch, task, failure) : this.#step(batch, task, out)
   }
 
@@ -192,10 +197,10 @@ export class BatchRun {
     await failTask(batch, task, failure)
   }
 
-  #queue(batch: BatchTx, task: Task): void {
+  #queue(batch: BatchTx, task: Task, due: number | null): void {
     if (task.collected) this.#taken(batch, task)
     consumeTimer(batch, task)
-    batch.park(task, null)
+    batch.park(task, due)
   }
 
   #taken(batch: BatchTx, task: Task): void {

@@ -169,7 +169,7 @@ export class BatchTx {
 
   /** Leaves a task as the work that it is, or makes it work; it is looked at again then. */
   postpone(task: Task, until: number): void {
-    if (task.record === null) this.park(task, until)
+    if (task.record === null || task.begun !== undefined) this.park({ ...task, begun: undefined }, until)
     else this.#noticeDue(task.record.kind, until)
   }
 

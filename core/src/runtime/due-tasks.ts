@@ -1,9 +1,12 @@
 /** From records whose time has come to tasks: parked work, timers, collected batches and coalesced events. */
 import type { EventRecord } from '../contracts/index.ts'
 import { partitionCount } from '../contracts/index.ts'
+import { QuadrilleError } from '../base/index.ts'
 import type { LedgerRecord } from '../ledger/index.ts'
 import type { OnReaction } from '../service/index.ts'
+import { decideFailure } from './batch-run.ts'
 import type { CallRunner } from './call-runner.ts'
+import { isSuspect } from './caution.ts'
 import { decode } from './decoder.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { refuse, type TaskList } from './page-tasks.ts'
@@ -15,6 +18,8 @@ import type { Task, WorkBody, WorkRole } from './work.ts'
 interface When {
   readonly nowMs: number
   readonly limit: number
+  /** Nothing of it may be handled without a mark. */
+  readonly oneByOne?: boolean
 }
 
 /** Fetches what is due in the partitions held. */
@@ -97,8 +102,19 @@ export class DueTasks {
     for (const record of await this.#dueRecords(state, state.kinds.work, { ...when, limit })) {
       if (this.#calls.has(record)) continue
       const body = JSON.parse(record.body) as WorkBody
-      this.#add(list, { ...body, state, record, data: undefined })
+      const bare = { ...body, state, record, data: undefined }
+      if (body.begun !== undefined && body.begun !== this.#context.settings.instance) this.#addDied(list, bare)
+      else if (!when.oneByOne && !isSuspect(body)) this.#add(list, bare)
+      else if (list.suspect) state.nextDue.set(state.kinds.work, 0)
+      else list.suspect = this.#decoded(list, bare)
     }
+  }
+
+  /** The process that had begun it has not come to its end. */
+  #addDied(list: TaskList, task: Task): void {
+    const details = { reaction: `${task.state.service.name}/${task.state.reaction.name}`, process: task.begun! }
+    list.tasks.push(task)
+    list.failures.set(task, decideFailure(this.#context, task, new QuadrilleError('PROCESS_DIED', details)))
   }
 
   async #addBatch(state: ReactionState, list: TaskList, nowMs: number): Promise<void> {
@@ -160,15 +176,22 @@ export class DueTasks {
   }
 
   #add(list: TaskList, bare: Task): void {
+    const task = this.#decoded(list, bare)
+    if (task) list.tasks.push(task)
+  }
+
+  /** The task with its data; undefined when that can not be decoded, and it is in the list as a failure. */
+  #decoded(list: TaskList, bare: Task): Task | undefined {
     const { reaction } = bare.state
     const trigger =
       reaction.kind === 'on' ? reaction.trigger : reaction.kind === 'deadline' ? reaction.start : undefined
     const needsData = bare.role === 'trigger' || bare.role === 'deadline'
     const decoded =
       trigger && needsData ? decode(trigger.contract, bare.event) : ({ ok: true, data: undefined } as const)
-    const task = decoded.ok ? { ...bare, data: decoded.data } : bare
-    list.tasks.push(task)
-    if (!decoded.ok) refuse(list, task, decoded.error)
+    if (decoded.ok) return { ...bare, data: decoded.data }
+    list.tasks.push(bare)
+    refuse(list, bare, decoded.error)
+    return undefined
   }
 }
 

@@ -18,6 +18,7 @@ export class LeaseKeeper {
   readonly #held = new Map<number, { readonly epoch: number; position: number }>()
   #cancel: Cancel = () => {}
   #gained: readonly Lease[] = []
+  readonly #abandoned = new Set<number>()
   #beyond = 0
   #doubted = false
   #ended = false
@@ -94,6 +95,13 @@ export class LeaseKeeper {
     return moved
   }
 
+  /** Partitions that were taken over from a process that did not give them back, since this was last asked. */
+  takeAbandoned(): readonly number[] {
+    const taken = [...this.#abandoned].filter((partition) => this.#held.has(partition))
+    for (const partition of taken) this.#abandoned.delete(partition)
+    return taken
+  }
+
   /** A batch did not end as it should: what was committed of it, and what is still held, only the ledger knows. */
   doubt(): void {
     this.#doubted = true
@@ -151,6 +159,7 @@ export class LeaseKeeper {
     const grant = await ledger.lease(request)
     if (this.#ended) return
     this.#gained = grant.leases
+    for (const { partition, abandoned } of grant.leases) if (abandoned) this.#abandoned.add(partition)
     this.#beyond = Math.max(0, grant.leases.length - grant.fairShare)
     const isSame = ({ partition, epoch }: Lease) => this.#held.get(partition)?.epoch === epoch
     if (grant.leases.length !== this.#held.size || this.#beyond > 0 || !grant.leases.every(isSame)) this.#wake()

@@ -13,6 +13,8 @@ import type { Task } from './work.ts'
 export interface TaskList {
   readonly tasks: Task[]
   readonly failures: Map<Task, Failure>
+  /** Work that must be handled alone, after it was marked. */
+  suspect?: Task
 }
 
 /** How far back a chain of causes is shown. */

@@ -15,10 +15,12 @@ import type { ReadPage } from '../ledger/index.ts'
 import { BatchRun, decideFailure } from './batch-run.ts'
 import { BatchSize } from './batch-size.ts'
 import { CallRunner, type CallEnd } from './call-runner.ts'
+import { Caution } from './caution.ts'
 import { DueTasks } from './due-tasks.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { addPage, type TaskList } from './page-tasks.ts'
 import type { ReaderContext } from './reader-context.ts'
+import type { Task } from './work.ts'
 
 const pauseAfterErrorMs = 50
 const pauseAfterErrorMaxMs = 5_000
@@ -30,6 +32,7 @@ export class Reader {
   readonly #calls: CallRunner
   readonly #due: DueTasks
   readonly #size: BatchSize
+  readonly #caution: Caution
   #ended: CallEnd[] = []
   readonly #stopping = new AbortController()
   #loop: Promise<void> = Promise.resolve()
@@ -53,6 +56,7 @@ export class Reader {
     })
     this.#size = new BatchSize(context.settings.batchMax, context.ledger.sideBySide)
     this.#due = new DueTasks(context, this.leases, this.#calls)
+    this.#caution = new Caution(context, this.leases)
   }
 
   /** Resolves when the first leases were asked for; goes on by itself from then on. */
@@ -65,6 +69,7 @@ export class Reader {
   async prepare(): Promise<void> {
     await this.leases.start()
     await this.leases.settle(this.#calls.partitions)
+    await this.#caution.died(this.leases.takeAbandoned())
     await this.#due.refresh()
   }
 
@@ -174,6 +179,7 @@ export class Reader {
       this.#ended = this.#ended.filter(({ task }) => this.#calls.has(task.record!))
       await this.#due.refresh()
     }
+    await this.#caution.died(this.leases.takeAbandoned())
     if (this.leases.size === 0) {
       this.#unsaved = false
       this.#lookedAt = settings.env.elapsed()
@@ -183,16 +189,20 @@ export class Reader {
     const nowMs = settings.env.now()
     const list: TaskList = { tasks: [], failures: new Map() }
     this.#addEnded(list)
-    await this.#due.addDue(list, { nowMs, limit: this.#size.next })
+    const { oneByOne } = this.#caution
+    const limit = Math.min(this.#size.next, this.#caution.limit)
+    await this.#due.addDue(list, { nowMs, limit, oneByOne })
     const after = this.leases.position
-    const page = await ledger.read({ after, limit: this.#size.next, types: plan.types, ahead: this.#size.isQuick })
+    const page = await ledger.read({ after, limit, types: plan.types, ahead: this.#size.isQuick })
     await addPage(page, this, list)
-    if (await this.#timersMayFire(nowMs, page, after))
-      await this.#due.addTimers(list, { nowMs, limit: this.#size.next })
-    if (list.tasks.length > 0) {
-      await this.#batch(list, page)
+    if (await this.#timersMayFire(nowMs, page, after)) await this.#due.addTimers(list, { nowMs, limit })
+    if (list.tasks.length > 0 || list.suspect) {
+      if (list.tasks.length > 0) await this.#batch(list, page)
+      if (list.suspect) await this.#alone(list.suspect)
+      await this.#caution.handled(oneByOne ? 1 : list.tasks.length)
       return true
     }
+    if (page.end && this.#calls.size === 0) await this.#caution.cameThrough()
     // What is not committed yet may still be rolled back, and its positions be given again.
     if (page.upTo > after && page.basis === undefined) {
       this.leases.advance(page.upTo)
@@ -223,6 +233,12 @@ export class Reader {
     }
   }
 
+  /** Handles what may kill this process. */
+  async #alone(suspect: Task): Promise<void> {
+    const marked = await this.#caution.mark(suspect)
+    await this.#batch({ tasks: [marked], failures: new Map() }, undefined)
+  }
+
   async #batch(list: TaskList, page: Pick<ReadPage, 'upTo' | 'basis'> | undefined): Promise<void> {
     const { settings, plan, tell } = this.context
     const startedAt = settings.env.elapsed()
@@ -234,7 +250,7 @@ export class Reader {
       basis: page?.basis,
     }
     try {
-      const result = await new BatchRun(this.context, list.failures).run(list.tasks, claim)
+      const result = await new BatchRun(this.context, list.failures, this.#caution.oneByOne).run(list.tasks, claim)
       this.leases.advance(claim.position)
       this.#unsaved = false
       this.#size.took(list.tasks.length, result.heldMs)

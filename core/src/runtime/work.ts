@@ -34,6 +34,8 @@ export interface WorkBody {
   readonly undone?: Readonly<Record<string, { readonly value?: unknown }>>
   /** The dead letter that this work stands for while it holds its lane. */
   readonly letter?: string
+  /** The process that has begun to handle it; only noted where a death is feared, see ./caution.ts. */
+  readonly begun?: string | undefined
 }
 
 /** Work in hand: a body with the route it takes and, when it comes from the ledger, its record. */
@@ -60,8 +62,8 @@ export const idempotencyKey = (task: Pick<Task, 'state' | 'event'>): string =>
 
 /** A task as record. */
 export function workRecord(reader: string, task: Task, due: number | null): LedgerRecord {
-  const { role, index, event, failed, tries, redrives, called, result, undone, letter } = task
-  const body: WorkBody = { role, index, event, failed, tries, redrives, called, result, undone, letter }
+  const { role, index, event, failed, tries, redrives, called, result, undone, letter, begun } = task
+  const body: WorkBody = { role, index, event, failed, tries, redrives, called, result, undone, letter, begun }
   return {
     scope: reader,
     kind: task.state.kinds.work,
@@ -81,7 +83,8 @@ const stackCharsMax = 2_000
 
 /** Adds a failure to the history of a task. */
 export function withTry(task: Task, error: unknown, at: number): Task {
-  return { ...task, failed: task.failed + 1, tries: [...task.tries, failedTry(error, at)].slice(-triesMax) }
+  const tries = [...task.tries, failedTry(error, at)].slice(-triesMax)
+  return { ...task, failed: task.failed + 1, tries, begun: undefined }
 }
 
 /** An error of any shape as data. */

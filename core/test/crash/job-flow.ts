@@ -13,11 +13,12 @@ export interface JobData {
   readonly holdMs?: number
 }
 
-/** A job whose call takes `ms`. */
+/** A job whose call takes `ms`, and of which so many processes die. */
 export interface SlowData {
   readonly id: string
   readonly lane: string
   readonly ms: number
+  readonly kills?: number
 }
 
 export const Job = event('job', { key: 'lane', schema: plain<JobData>() })
@@ -51,6 +52,7 @@ export function jobServices(outside: string): AnyService[] {
         concurrency: 6,
         call: async (job, { idempotencyKey, signal }) => {
           note(idempotencyKey, job.id, 'begin')
+          if (job.kills !== undefined) dieOf(job.id, job.kills)
           await new Promise<void>((resolve, reject) => {
             const timer = setTimeout(resolve, job.ms)
             signal.addEventListener('abort', () => {

@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { count, prepare, rows } from './audit.ts'
 import { Crew, Place, until, type Member } from './crew.ts'
-import { jobTables, type JobData } from './job-flow.ts'
-import type { Setup } from './member.ts'
+import { jobTables, type JobData, type SlowData } from './job-flow.ts'
+import type { Order, Setup } from './member.ts'
 
 const lease = 200
 
@@ -31,7 +31,11 @@ const jobsWith = (kills: number): JobData[] =>
     ...(at === 7 && { kills }),
   }))
 
-async function run(place: Place, kills: number, isDone: () => boolean): Promise<number> {
+const slowJobsWith = (kills: number): SlowData[] =>
+  jobsWith(kills).map(({ id, lane, kills }) => ({ id, lane, ms: 1, ...(kills && { kills }) }))
+
+/** Hands out the jobs, and keeps a process at work on them until it is done; returns how many have died. */
+async function run(place: Place, order: Order, isDone: () => boolean): Promise<number> {
   await using crew = new Crew()
   prepare(place.file, jobTables, place.outside)
   const setup: Setup = { file: place.file, outside: place.outside, flow: 'jobs', lease }
@@ -42,7 +46,7 @@ async function run(place: Place, kills: number, isDone: () => boolean): Promise<
   await first.exited
   const publisher = crew.start({ ...setup, services: ['counter'] })
   await publisher.ready()
-  publisher.ask({ what: 'job', jobs: jobsWith(kills) })
+  publisher.ask(order)
   await until('all events to be there', () => count(place.file, 'SELECT count(*) FROM quadrille_events') === 30)
   const supervised = supervise(crew, { ...setup, services: ['jobs'], silent: true })
   try {
@@ -53,15 +57,16 @@ async function run(place: Place, kills: number, isDone: () => boolean): Promise<
   return supervised.deaths
 }
 
-const effects = (place: Place) =>
+const effects = (place: Place, what = 'job') =>
   rows<{ subject: string; times: number }>(
     place.file,
-    `SELECT subject, count(*) AS times FROM effects WHERE what = 'job' GROUP BY subject`,
+    `SELECT subject, count(*) AS times FROM effects WHERE what = ? GROUP BY subject`,
+    what,
   )
 
 test('an event that kills its process three times is handled at the fourth, and the others once', async (t) => {
   using place = new Place()
-  const deaths = await run(place, 3, () => effects(place).length === 30)
+  const deaths = await run(place, { what: 'job', jobs: jobsWith(3) }, () => effects(place).length === 30)
   t.diagnostic(`${deaths} deaths`)
   assert.equal(deaths, 3)
   assert.deepEqual(
@@ -69,3 +74,33 @@ test('an event that kills its process three times is handled at the fourth, and 
     [],
   )
 })
+
+/** More than there are attempts. */
+const always = 1_000
+
+for (const [what, order] of [
+  ['job', { what: 'job', jobs: jobsWith(always) }],
+  ['slow', { what: 'slow', jobs: slowJobsWith(always) }],
+] as const) {
+  const where = what === 'job' ? 'handler' : 'call'
+  test(`an event whose ${where} always kills its process becomes a dead letter, and the others are handled once`, async () => {
+    using place = new Place()
+    const letters = () =>
+      rows<{ body: string }>(place.file, `SELECT body FROM quadrille_records WHERE kind = 'dead'`).map(
+        ({ body }) => JSON.parse(body) as { code: string; event: { key: string }; tries: { code: string }[] },
+      )
+    const deaths = await run(place, order, () => effects(place, what).length === 29 && letters().length === 1)
+    // Three until it is handled alone and marked, and then one for each attempt.
+    assert.equal(deaths, 3 + 5)
+    assert.deepEqual(
+      effects(place, what).filter(({ times }) => times !== 1),
+      [],
+    )
+    const [letter] = letters()
+    assert.equal(letter?.event.key, 'lane-7')
+    assert.deepEqual(
+      letter?.tries.map(({ code }) => code),
+      Array.from({ length: 5 }, () => 'PROCESS_DIED'),
+    )
+  })
+}

@@ -84,6 +84,16 @@ const wrongLeasing: readonly WrongLedger[] = [
     ({ release, ...asked }) => (release === 'all' ? { ...asked, release } : asked),
   ),
   {
+    name: 'nobody is told of a death',
+    catches: ['who takes over what was not given back is told so, once'],
+    make: (good) => ({
+      async lease(asked) {
+        const { leases, fairShare } = await good.lease(asked)
+        return { leases: leases.map(({ abandoned: _told, ...lease }) => lease), fairShare }
+      },
+    }),
+  },
+  {
     name: 'epochs stand still',
     catches: [
       'what is given back can be taken at once, up to the fair share, with a greater epoch',

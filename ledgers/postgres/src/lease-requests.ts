@@ -19,10 +19,11 @@ export function grantOf(rows: Rows): LeaseGrant {
   const [[, , , share] = [], ...leases] = rows
   return {
     fairShare: Number(share),
-    leases: leases.map(([partition, epoch, position]) => ({
+    leases: leases.map(([partition, epoch, position, , abandoned]) => ({
       partition: Number(partition),
       epoch: Number(epoch),
       position: Number(position),
+      ...(abandoned === 't' && { abandoned: true }),
     })),
   }
 }

@@ -220,12 +220,13 @@ function leaseSql({ quoted: s, locks }: SchemaNames): string {
   return `
 CREATE FUNCTION ${s}.lease_1(p_reader text, p_owner text, p_lease_ms float8, p_release int[], p_leave boolean,
   p_keep int[], p_start bigint, p_renumber boolean)
-RETURNS TABLE (partition int, epoch bigint, "position" bigint, share int) LANGUAGE plpgsql AS $$
+RETURNS TABLE (partition int, epoch bigint, "position" bigint, share int, abandoned boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   now_ms float8;
   fair int;
   held int;
+  left_behind int[];
 BEGIN
   PERFORM pg_advisory_xact_lock(${locks.leases}, hashtext(p_reader));
   now_ms := extract(epoch FROM clock_timestamp()) * 1000;
@@ -250,15 +251,20 @@ BEGIN
   END IF;
   IF NOT p_leave AND held < fair THEN
     PERFORM ${s}.end_zombies_1(p_reader);
-    UPDATE ${s}.leases SET owner = p_owner, epoch = epoch + 1
-    WHERE reader = p_reader AND partition IN (
-      SELECT partition FROM ${s}.leases AS free
+    WITH free AS (
+      SELECT partition, owner FROM ${s}.leases AS free
       WHERE reader = p_reader AND partition <> ALL(p_release) AND (owner IS NULL OR NOT EXISTS (
         SELECT FROM ${s}.members WHERE members.reader = p_reader AND members.owner = free.owner))
-      ORDER BY partition LIMIT fair - held);
+      ORDER BY partition LIMIT fair - held
+    ), taken AS (
+      UPDATE ${s}.leases AS lease SET owner = p_owner, epoch = lease.epoch + 1 FROM free
+      WHERE lease.reader = p_reader AND lease.partition = free.partition
+      RETURNING lease.partition, free.owner AS owner_before
+    )
+    SELECT array_agg(partition) FILTER (WHERE owner_before IS NOT NULL) INTO left_behind FROM taken;
   END IF;
-  RETURN QUERY SELECT -1, 0::bigint, 0::bigint, fair;
-  RETURN QUERY SELECT partition, epoch, position, fair FROM ${s}.leases
+  RETURN QUERY SELECT -1, 0::bigint, 0::bigint, fair, false;
+  RETURN QUERY SELECT partition, epoch, position, fair, coalesce(partition = ANY(left_behind), false) FROM ${s}.leases
   WHERE reader = p_reader AND owner = p_owner ORDER BY partition;
 END $$;
 `

@@ -28,6 +28,13 @@ export const runtimeErrors = {
     what: (d) => `the call of ${d.reaction} gave no answer within ${d.timeoutMs} ms; whether it happened is not known`,
     fix: () => 'It is asked again with the same idempotency key. If it is always slow, raise `callTimeout`.',
   }),
+  PROCESS_DIED: spec<{ reaction: string; process: string }>({
+    retryable: true,
+    what: (d) =>
+      `${d.reaction} had this event in hand, and nothing else, when its process (${d.process}) died or was silent for longer than its lease`,
+    fix: () =>
+      'Look at how that process ended: out of memory, a native crash, process.exit(), an endless loop. It is tried again, alone, until `attempts`.',
+  }),
   CALL_RESULT_NOT_JSON: spec<{ reaction: string; message: string }>({
     retryable: false,
     what: (d) => `the call of ${d.reaction} returned something that is not JSON: ${d.message}`,

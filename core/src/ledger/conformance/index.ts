@@ -1,7 +1,8 @@
 /** What every ledger must do, as cases that any test runner can run. */
 import { appendCases } from './append-cases.ts'
 import { transactionCases } from './transaction-cases.ts'
-import { holdCases, leaseCases } from './lease-cases.ts'
+import { holdCases } from './hold-cases.ts'
+import { leaseCases } from './lease-cases.ts'
 import { lifeCases, trimCases, wakeCases } from './life-cases.ts'
 import { runLedgerCase, type LedgerCase, type LedgerHarness } from './ledger-world.ts'
 import { queryCases, recordCases } from './record-cases.ts'

@@ -3,6 +3,7 @@ import { QuadrilleError } from '../../base/index.ts'
 import { partitionCount, type EventRecord } from '../../contracts/index.ts'
 import type {
   FindQuery,
+  Lease,
   LeaseGrant,
   LeaseRequest,
   LedgerRecord,
@@ -160,15 +161,18 @@ export class MemoryStore {
     else members.set(owner, untilMs)
     const fairShare = Math.ceil(partitionCount / Math.max(1, members.size))
     let held = rows.filter((row) => row.owner === owner).length
+    const abandoned = new Set<number>()
     for (const [partition, row] of rows.entries()) {
       const isFree = row.owner === null || row.until <= nowMs
       if (leaves || row.owner === owner || !isFree || held >= fairShare || isBack(partition)) continue
+      if (row.owner !== null) abandoned.add(partition)
       Object.assign(row, { owner, until: untilMs, epoch: row.epoch + 1 })
       held += 1
     }
-    const leases = rows.flatMap((row, partition) =>
-      row.owner === owner ? [{ partition, epoch: row.epoch, position: row.position }] : [],
-    )
+    const leases = rows.flatMap(({ owner: holder, epoch, position }, partition): Lease[] => {
+      if (holder !== owner) return []
+      return [{ partition, epoch, position, ...(abandoned.has(partition) && { abandoned: true }) }]
+    })
     return { leases, fairShare }
   }
 

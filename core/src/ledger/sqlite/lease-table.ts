@@ -95,7 +95,7 @@ export class LeaseWriter {
       if (holder === owner) leases.push({ partition, epoch, position })
       else if (held < fairShare && (holder === null || end <= now) && !release?.includes(partition)) {
         this.#sql.take.run(owner, until, reader, partition)
-        leases.push({ partition, epoch: epoch + 1, position })
+        leases.push({ partition, epoch: epoch + 1, position, ...(holder !== null && { abandoned: true }) })
         held += 1
       }
     }

@@ -1,0 +1,131 @@
+/**
+ * What a process had in hand when it died may be what killed it: a handler that runs out of memory, a native crash, an endless
+ * loop that a supervisor ended. It could not write that down, so its successors find out by handling less and less at once:
+ *
+ *     died once ---------------> as always: mostly it was a deployment, or the machine
+ *     twice in a row ----------> the next work in small batches
+ *     three times and more ----> the next work one by one, each marked in the ledger before it begins
+ *     came through, or idle ---> as always; the deaths are forgotten
+ *
+ * Work that another process finds marked has failed with PROCESS_DIED: backoff, attempts and dead letter as for any failure, so
+ * its key is all it holds up. From then on it is always marked and handled alone, because its retry may kill again.
+ */
+import type { LedgerRecord } from '../ledger/index.ts'
+import type { LeaseKeeper } from './lease-keeper.ts'
+import type { ReaderContext } from './reader-context.ts'
+import { workRecord, type Task, type WorkBody } from './work.ts'
+
+const deathsKind = 'deaths'
+/** Deaths that are further apart have nothing to do with each other. Longer than supervisors wait between restarts. */
+const inARowMs = 15 * 60_000
+/** How much is handled at once after two deaths in a row. */
+const smallBatch = 8
+
+interface Deaths {
+  readonly count: number
+}
+
+/** True for work that was in hand when a process died: it is marked before it begins, and handled alone. */
+export const isSuspect = ({ begun, tries }: WorkBody): boolean =>
+  begun !== undefined || tries.some(({ code }) => code === 'PROCESS_DIED')
+
+/** How carefully a reader goes on, as far as this process knows. */
+export class Caution {
+  readonly #context: ReaderContext
+  readonly #leases: LeaseKeeper
+  readonly #partitions = new Set<number>()
+  #deaths = 0
+  /** So many tasks are handled carefully: what the dead process may have had in hand. */
+  #left = 0
+
+  constructor(context: ReaderContext, leases: LeaseKeeper) {
+    this.#context = context
+    this.#leases = leases
+  }
+
+  /** How many events may be handled at once; Infinity when there is no reason for caution. */
+  get limit(): number {
+    if (this.#deaths < 2) return Infinity
+    return this.oneByOne ? 1 : smallBatch
+  }
+
+  /** Nothing may begin without a mark. */
+  get oneByOne(): boolean {
+    return this.#deaths > 2
+  }
+
+  /** Partitions were taken over from a process that died. Counts how often that has happened in a row. */
+  async died(partitions: readonly number[]): Promise<void> {
+    if (partitions.length === 0) return
+    const { ledger, plan, settings, tools } = this.#context
+    const nowMs = settings.env.now()
+    const keyOf = (partition: number) => ({ scope: plan.reader, kind: deathsKind, id: String(partition) })
+    const counts = await ledger.transact(async (tx) => {
+      await tx.hold(this.#claim())
+      const known = await tx.load(partitions.map(keyOf))
+      const deaths = known.map((record) => (record && record.expires! > nowMs ? deathsOf(record) : 0) + 1)
+      const records = partitions.map((partition, index): LedgerRecord => {
+        const body = JSON.stringify({ count: deaths[index]! } satisfies Deaths)
+        const expires = nowMs + inARowMs
+        return { ...keyOf(partition), partition, lane: null, seq: 0, due: null, expires, body }
+      })
+      await tx.save(records)
+      return deaths
+    })
+    for (const partition of partitions) this.#partitions.add(partition)
+    this.#deaths = Math.max(this.#deaths, ...counts)
+    this.#left = this.#inHandMax()
+    if (this.#deaths > 1)
+      tools.log.warn(
+        { reader: plan.reader, deaths: this.#deaths, partitions },
+        `${plan.reader}: ${this.#deaths} processes in a row died while they held these partitions; what they had in hand is handled ${this.oneByOne ? 'one by one' : 'in small batches'}`,
+      )
+  }
+
+  /** So much was handled. */
+  async handled(tasks: number): Promise<void> {
+    this.#left -= tasks
+    if (this.#left <= 0) await this.cameThrough()
+  }
+
+  /** What the dead process had in hand is done: whatever killed it was not that. */
+  async cameThrough(): Promise<void> {
+    if (this.#deaths === 0) return
+    const { ledger, plan } = this.#context
+    const removes = [...this.#partitions].map((partition) => ({
+      scope: plan.reader,
+      kind: deathsKind,
+      id: String(partition),
+    }))
+    await ledger.transact((tx) => tx.save([], removes))
+    this.#partitions.clear()
+    this.#deaths = 0
+  }
+
+  /** Notes in the ledger that the work begins, so that a death is known for its failure. Returns it as marked. */
+  async mark(task: Task): Promise<Task> {
+    const { ledger, plan, settings } = this.#context
+    const marked = { ...task, begun: settings.instance }
+    const record = workRecord(plan.reader, marked, task.record!.due)
+    await ledger.transact(async (tx) => {
+      await tx.hold(this.#claim())
+      await tx.save([record])
+    })
+    return { ...marked, record }
+  }
+
+  #claim() {
+    const { plan, settings } = this.#context
+    return { reader: plan.reader, owner: settings.instance, epochs: this.#leases.epochs }
+  }
+
+  /** How much a process handles at once, at most, given how careful it was: so much is to be handled more carefully. */
+  #inHandMax(): number {
+    const { plan, settings } = this.#context
+    const size = this.oneByOne ? smallBatch : settings.batchMax
+    // Of each reaction: what is due, what the page brings, and the calls under way.
+    return plan.states.reduce((sum, { policy }) => sum + 2 * size + policy.concurrency, 0)
+  }
+}
+
+const deathsOf = (record: LedgerRecord): number => (JSON.parse(record.body) as Deaths).count

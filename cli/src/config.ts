@@ -5,8 +5,8 @@ import type { SimulateOptions, Subject } from 'quadrille/simulate'
 
 /** What a `quadrille.config.ts` exports by default. */
 export interface QuadrilleConfig {
-  /** What the commands work on. */
-  readonly choreographies: Choreography | readonly Choreography[]
+  /** What the commands work on: choreographies, or functions that make one from the world outside. */
+  readonly choreographies: Choreography | Subject<never> | readonly (Choreography | Subject<never>)[]
   /** For `quadrille check`. */
   readonly check?: CheckOptions
   /** For `quadrille simulate`. Default: each choreography as it is, with inputs made from its start's schema. */

@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isQuadrilleError, QuadrilleError, type Choreography } from 'quadrille'
+import type { Subject } from 'quadrille/simulate'
 import type { QuadrilleConfig } from './config.ts'
 
 /** The names a config may have, in the order they are looked for. */
@@ -17,7 +18,8 @@ export interface Loaded {
 }
 
 /**
- * Loads a file or a folder's config.
+ * Loads a file or a folder's config. A function that makes a choreography from the outside is called with something that
+ * has every method: nothing of it is ever run.
  *
  * @param target - A file, or a folder that holds one of {@link configNames}; relative to `cwd`.
  * @throws QuadrilleError `CONFIG_NOT_FOUND`, `CONFIG_FAILED` when it throws, `CONFIG_INVALID` when it holds no
@@ -25,21 +27,47 @@ export interface Loaded {
  */
 export async function load(target: string, cwd: string): Promise<Loaded> {
   const { file, module, source, config } = await loadModule(target, cwd)
-  const candidates = config ? [config.choreographies] : [source, ...Object.values(module)]
-  const choreographies = [...new Set(candidates.flat())].filter(isChoreography)
-  const refused = config ? [config.choreographies].flat().find((each) => !isChoreography(each)) : undefined
-  if (refused !== undefined) {
-    throw new QuadrilleError('CONFIG_INVALID', { file, problem: 'one of its `choreographies` is not a choreography' })
+  if (config) {
+    const choreographies = [config.choreographies].flat().map((each) => withoutFakes(each))
+    if (!choreographies.every(isChoreography))
+      throw new QuadrilleError('CONFIG_INVALID', { file, problem: 'one of its `choreographies` is not a choreography' })
+    if (choreographies.length > 0) return { file, config, choreographies }
   }
-  if (choreographies.length === 0) throw new QuadrilleError('CONFIG_INVALID', { file, problem: nothingIn(module) })
-  return { file, config: config ?? {}, choreographies }
+  const candidates = config ? [] : [source, ...Object.values(module)].flat()
+  const found = candidates.filter(isChoreography)
+  if (found.length === 0) found.push(...factoriesIn(module).map((each) => withoutFakes(each)).filter(isChoreography))
+  if (found.length === 0) throw new QuadrilleError('CONFIG_INVALID', { file, problem: nothingIn(module) })
+  return { file, config: {}, choreographies: [...new Set(found)] }
+}
+
+/** Has every method, and answers everything with itself: stands for the world outside where nothing is run. */
+const anything: unknown = new Proxy(function anything() {}, {
+  get: (_, name) => (typeof name === 'symbol' || name === 'then' ? undefined : anything),
+  apply: () => anything,
+})
+
+/** What a function makes of fakes, for whoever only reads it; everything else as it is. */
+function withoutFakes(each: Choreography | Subject<never>): unknown {
+  return typeof each === 'function' ? (each as (outside: unknown) => unknown)(anything) : each
+}
+
+/** Exported functions that make a choreography when they are handed something that has every method. */
+export function factoriesIn(module: Readonly<Record<string, unknown>>): Subject<never>[] {
+  return Object.values(module).filter((value): value is Subject<never> => {
+    if (typeof value !== 'function' || value.length > 1) return false
+    try {
+      return isChoreography(withoutFakes(value as Subject<never>))
+    } catch {
+      return false
+    }
+  })
 }
 
 /** A module of the user's, and the config that it holds, if it does. */
 export interface LoadedModule {
   readonly file: string
   readonly module: Record<string, unknown>
-  /** Its default export, called when that is a function. */
+  /** Its default export, called when that is a function: with something that has every method. */
   readonly source: unknown
   readonly config: QuadrilleConfig | undefined
 }
@@ -74,7 +102,7 @@ async function imported(file: string): Promise<Record<string, unknown>> {
 async function made(file: string, exported: unknown): Promise<unknown> {
   if (typeof exported !== 'function') return exported
   try {
-    return await (exported as () => unknown)()
+    return await (exported as (outside: unknown) => unknown)(anything)
   } catch (error) {
     throw failed(file, error)
   }
@@ -109,7 +137,5 @@ export function isChoreography(value: unknown): value is Choreography {
 function nothingIn(module: Record<string, unknown>): string {
   const names = Object.keys(module)
   if (names.length === 0) return 'it exports nothing'
-  const functions = names.filter((name) => typeof module[name] === 'function')
-  const hint = functions.length > 0 ? '; a function that makes one has to be called in a quadrille.config.ts' : ''
-  return `none of its exports (${names.join(', ')}) is a choreography${hint}`
+  return `none of its exports (${names.join(', ')}) is a choreography, or makes one from fakes`
 }

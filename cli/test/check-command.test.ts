@@ -22,6 +22,22 @@ test('a file that exports a choreography is checked: 0 when nothing is found', a
   assert.match(ran.out, /Nothing found\./)
 })
 
+test('a function that makes a choreography from the outside is checked like one', async (t) => {
+  const made = (text: string) => text.replace('= choreography(', '= ({ gateway }) => void gateway || choreography(')
+  const folder = folderOf(t, {
+    'right.mjs': made(right),
+    'wrong.mjs': made(wrong),
+    'default.mjs': made(right).replace('export const talk =', 'export default'),
+    'quadrille.config.mjs':
+      "import { talk } from './wrong.mjs'\nimport { defineConfig } from '@quadrille/cli'\nexport default defineConfig({ choreographies: talk })\n",
+  })
+  for (const file of ['right.mjs', 'default.mjs']) {
+    const ran = await quadrille(['check', file], folder)
+    assert.deepEqual([ran.code, ran.err], [0, ''], file)
+  }
+  for (const target of ['wrong.mjs', '.']) assert.match((await quadrille(['check', target], folder)).out, /error S1 /)
+})
+
 test('a finding ends with 1, and names rule, place and what to do', async (t) => {
   const folder = folderOf(t, { 'talk.ts': wrong })
   const ran = await quadrille(['check', 'talk.ts'], folder)
@@ -97,7 +113,7 @@ test('what can not be checked ends with 2 and says why', async (t) => {
     [['missing.ts'], /CONFIG_NOT_FOUND: there is no .*missing\.ts/],
     [['.'], /CONFIG_NOT_FOUND: the folder .* has no quadrille\.config\.ts/],
     [['empty.ts'], /CONFIG_INVALID: .*empty\.ts can not be used: it exports nothing/],
-    [['factory.ts'], /none of its exports \(checkout\) is a choreography; a function that makes one/],
+    [['factory.ts'], /none of its exports \(checkout\) is a choreography, or makes one from fakes/],
     [['throws.ts'], /CONFIG_FAILED: .*throws\.ts could not be loaded \(at .*throws\.ts:2\): Error: no database/],
     [['import.ts'], /CONFIG_FAILED: .*nowhere\.ts/],
     [['enum.ts'], /CONFIG_FAILED: .*enum/],

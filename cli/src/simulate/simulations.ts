@@ -2,7 +2,7 @@
 import { QuadrilleError } from 'quadrille'
 import type { Subject } from 'quadrille/simulate'
 import type { Simulation } from '../config.ts'
-import { isChoreography, loadModule } from '../load.ts'
+import { factoriesIn, isChoreography, loadModule } from '../load.ts'
 
 /**
  * Loads the simulations of a file or of a folder's config: `simulate` in the config; or an export `simulation` (or a list,
@@ -14,8 +14,10 @@ import { isChoreography, loadModule } from '../load.ts'
 export async function loadSimulations(target: string, cwd: string): Promise<readonly Simulation[]> {
   const { file, module, source, config } = await loadModule(target, cwd)
   if (config?.simulate) return [config.simulate].flat()
-  const choreographies = [config?.choreographies ?? [], source, ...(config ? [] : Object.values(module))].flat()
-  const subjects: Subject<never>[] = [...new Set(choreographies)].filter(isChoreography)
+  const choreographies = config ? [config.choreographies].flat() : [source, ...Object.values(module)].flat()
+  const subjects: Subject<never>[] = [...new Set(choreographies)].filter(
+    (each): each is Subject<never> => isChoreography(each) || (config !== undefined && typeof each === 'function'),
+  )
   const given = [module['simulation'] ?? module['simulations'] ?? []].flat().filter(isObject) as Partial<Simulation>[]
   if (subjects.length === 0) subjects.push(...factoriesIn(module))
   const simulations =
@@ -33,19 +35,3 @@ export async function loadSimulations(target: string, cwd: string): Promise<read
 }
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
-
-/** Exported functions that make a choreography when they are handed something that has every method. */
-function factoriesIn(module: Record<string, unknown>): Subject<never>[] {
-  const anything: unknown = new Proxy(function anything() {}, {
-    get: (_, name) => (typeof name === 'symbol' || name === 'then' ? undefined : anything),
-    apply: () => anything,
-  })
-  return Object.values(module).filter((value): value is Subject<never> => {
-    if (typeof value !== 'function' || value.length > 1) return false
-    try {
-      return isChoreography((value as (outside: unknown) => unknown)(anything))
-    } catch {
-      return false
-    }
-  })
-}

@@ -171,6 +171,9 @@ export class Model {
   }
 }
 
+/** Stands for whoever publishes the first event: no reaction does. */
+export const whoeverStarts = 'whoever starts it'
+
 /** A contract, and who uses it in which way. */
 export interface DeclaredContract {
   readonly contract: AnyContract
@@ -186,7 +189,8 @@ function declaredContracts(choreography: Choreography): Map<string, DeclaredCont
     return known
   }
   const known = (patterns: readonly AnyPattern[]) => patterns.forEach((pattern) => entry(pattern.contract))
-  known([...choreography.starts, ...choreography.ends.success, ...choreography.ends.failure])
+  known([...choreography.ends.success, ...choreography.ends.failure])
+  for (const { contract } of choreography.starts) entry(contract).emittedBy.push(whoeverStarts)
   for (const service of choreography.services) {
     for (const reaction of service.reactions) {
       const name = `${service.name}/${reaction.name}`

@@ -26,11 +26,18 @@ export function describeCall(call: Callable | undefined): CallDescription | null
 const withoutComments = (source: string): string =>
   source.replace(/\/\*[\s\S]*?\*\/|(^|[^:])\/\/.*$/gm, (_, before: string | undefined) => before ?? '')
 
+/** What is something else at every try. */
+const changing = /\battempt\b|randomUUID|\buuid\w*\(|nanoid|Math\.random|Date\.now|new Date\(\)|\bnow\(\)/
+/** A key, and what it is made of. */
+const keyMade = /\b(?:idempoten\w*|dedup\w*|request_?id|message_?id|\w*key)\s*:\s*(`[^`]*`|[^,}\n]*)/gi
+
 /** A call that asks nobody, such as a stub, needs no key; what hands its whole context on may use it there. */
 function usesKey(source: string, parameters: number): boolean | null {
   if (source.includes('[native code]') || parameters === 0) return null
   // A key that is made anew for every try is none.
-  if (parameters === 1 && /randomUUID|\buuid\w*\(|nanoid|Math\.random|Date\.now|new Date\(\)/.test(source)) return false
+  if (parameters === 1 && changing.test(source)) return false
+  const keys = [...source.matchAll(keyMade)].map(([, value = '']) => value)
+  if (keys.some((value) => changing.test(value))) return false
   if (/idempoten|dedup|request_?id|message_?id|key/i.test(source)) return true
   const arrow = source.indexOf('=>')
   const body = source.slice(arrow < 0 ? source.indexOf('{') : arrow + 2)

@@ -30,6 +30,21 @@ test('S18: two contracts of one name in one choreography, with a value that is s
   )
 })
 
+test('S18: a start that a service reads by a contract of its own', () => {
+  const Started = event('asked', { key: 'orderId', schema: z.object({ orderId: z.string(), units: z.number() }) })
+  const Copy = event('asked', { key: 'orderId', schema: z.object({ orderId: z.string(), sku: z.string() }) })
+  const desk = (read: AnyContract) => service('desk').on(read, { emits: [Done] }, run) as AnyService
+  const [finding] = findingsOf(flow([desk(Copy)], [Started, Done]))
+  assert.equal(finding?.code, 'S18')
+  assert.match(finding.message, /^whoever starts it and desk\/asked have contracts of their own called asked/)
+  assert.deepEqual(
+    finding.places.map(({ what }) => what),
+    ['desk/asked'],
+  )
+  const fits = event('asked', { key: 'orderId', schema: z.object({ orderId: z.string() }) })
+  assert.deepEqual(codesOf(flow([desk(fits)], [Started, Done])), [])
+})
+
 test('S18: silent for copies that fit, whatever the reader leaves out or library it uses', () => {
   const sent = paid({ amount: z.number().min(0), note: z.string().optional() })
   const copies: AnyContract[] = [

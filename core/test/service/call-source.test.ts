@@ -41,6 +41,7 @@ test('a call that hands the key on, or makes one of its own, uses one', () => {
     (order) => gateway.charge(order, { requestId: order.id }),
     (order) => gateway.charge(order, { key: `charge-${order.id}` }),
     (order, context) => gateway.charge(order, context.idempotencyKey),
+    (order, { idempotencyKey, attempt }) => gateway.charge({ ...order, idempotencyKey, attempt, at: Date.now() }),
     methods.keyed,
   ]
   for (const call of calls) assert.equal(described(call).usesKey, true, call.toString())
@@ -57,6 +58,8 @@ test('a call that takes no context, or only other parts of it, uses none', () =>
     (order, context) => gateway.charge(order, context.signal),
     plainFunction,
     (order) => gateway.charge(order, { idempotencyKey: randomUUID() }),
+    (order, { idempotencyKey, attempt }) => gateway.charge({ ...order, idempotencyKey: `${idempotencyKey}-${attempt}` }),
+    (order, { signal }) => gateway.charge({ ...order, key: `${order.id}-${Date.now()}` }, signal),
   ]
   for (const call of calls) assert.equal(described(call).usesKey, false, call.toString())
 })

@@ -30,7 +30,7 @@ function callRules(context: Context, reaction: ReactionDescription, { what, call
     context.say('S13', {
       severity,
       places,
-      message: `${what} of ${name} hands no idempotency key on: when its answer is lost it is made again, and has its effect twice.`,
+      message: `${what} of ${name} hands on no idempotency key that stays the same: when its answer is lost it is made again, and has its effect twice.`,
       sequence: [
         `${name} calls the outside, which does it`,
         'the answer is lost, or the process dies',

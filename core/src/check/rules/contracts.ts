@@ -3,6 +3,7 @@ import type { AnyContract, AnyPattern } from '../../contracts/index.ts'
 import { emitsOf, triggersOf, type AnyService } from '../../service/index.ts'
 import { decodes, type Verdict } from '../compat/decoding.ts'
 import { list, type Context } from '../context.ts'
+import { whoeverStarts } from '../model.ts'
 import type { Decoding, Place } from '../finding.ts'
 import { occurrencesOf, satisfies, valuesText, type Values } from '../occurrences.ts'
 
@@ -18,7 +19,7 @@ export function contracts(context: Context): Decoding[] {
         const names = { producer: list(emittedBy), consumer: list(readBy) }
         if (!same) found.push({ type, ...names, ...verdict })
         if (verdict.verdict !== 'refuted') continue
-        const places = [...emittedBy, ...readBy].map((name) => placeOfName(context, name))
+        const places = [...emittedBy, ...readBy].flatMap((name) => placeOfName(context, name) ?? [])
         context.say('S18', {
           places: places.length > 0 ? places : [{ what: type, at: '' }],
           message: same
@@ -40,7 +41,8 @@ const shown = (verdict: Verdict): string =>
 
 const short = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
 
-function placeOfName({ model }: Context, name: string): Place {
+function placeOfName({ model }: Context, name: string): Place | undefined {
+  if (name === whoeverStarts) return undefined
   const reaction = model.reactions.find((each) => `${each.service}/${each.name}` === name)
   return { what: name, at: reaction?.place ?? '' }
 }

@@ -35,7 +35,12 @@ export async function load(target: string, cwd: string): Promise<Loaded> {
   }
   const candidates = config ? [] : [source, ...Object.values(module)].flat()
   const found = candidates.filter(isChoreography)
-  if (found.length === 0) found.push(...factoriesIn(module).map((each) => withoutFakes(each)).filter(isChoreography))
+  if (found.length === 0)
+    found.push(
+      ...factoriesIn(module)
+        .map((each) => withoutFakes(each))
+        .filter(isChoreography),
+    )
   if (found.length === 0) throw new QuadrilleError('CONFIG_INVALID', { file, problem: nothingIn(module) })
   return { file, config: {}, choreographies: [...new Set(found)] }
 }

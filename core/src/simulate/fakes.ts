@@ -26,11 +26,17 @@ export interface PaymentCharge {
   readonly request: Readonly<Record<string, unknown>>
 }
 
+const keyReused = (problem: string): Error => new Error(problem)
+
+/** Amounts may be sums of fractions. */
+const cent = 0.005
+
 type Answer = Awaited<ReturnType<PaymentProvider['charge']>>
 
 /**
  * A payment provider for simulations. A request with a known idempotency key gets the first answer again and moves no
- * money; one without a key always moves money.
+ * money; one without a key always moves money. As with real providers, a key that is used again for another amount is
+ * an error. A charge counts as undone when all of it has been given back, and as undone twice when it was more.
  *
  * @example
  * ```ts
@@ -39,28 +45,37 @@ type Answer = Awaited<ReturnType<PaymentProvider['charge']>>
  */
 export function paymentProvider(sim: Sim): PaymentProvider {
   const charges: (PaymentCharge & { refunded: number })[] = []
-  const answers = new Map<string, Answer>()
+  const answers = new Map<string, { readonly answer: Answer; readonly amount: number }>()
   const refunds = new Map<string, { refundId: string }>()
   return {
     charges,
     async charge({ idempotencyKey, amount, ...request }) {
       const known = idempotencyKey === undefined ? undefined : answers.get(idempotencyKey)
-      if (known) return known
+      if (known && known.amount !== amount)
+        return Promise.reject(
+          keyReused(`the idempotency key ${idempotencyKey} was used for ${known.amount} before, now for ${amount}`),
+        )
+      if (known) return known.answer
       const status = sim.choose('charge', ['succeeded', 'declined'])
       const chargeId = `ch-${charges.length + 1}`
       charges.push({ chargeId, amount, status, refunded: 0, request: withoutSignal(request) })
       if (status === 'succeeded') sim.effect({ name: 'charge', change: 1 })
       const answer: Answer =
         status === 'succeeded' ? { status, chargeId } : { status, chargeId, reason: 'insufficient funds' }
-      if (idempotencyKey !== undefined) answers.set(idempotencyKey, answer)
+      if (idempotencyKey !== undefined) answers.set(idempotencyKey, { answer, amount })
       return answer
     },
     async refund({ idempotencyKey, chargeId, amount }) {
       const known = idempotencyKey === undefined ? undefined : refunds.get(idempotencyKey)
       if (known) return known
       const charge = charges.find((candidate) => candidate.chargeId === chargeId)
-      if (charge) charge.refunded += amount ?? charge.amount
-      sim.effect({ name: 'charge', change: -1 })
+      const taken = charge?.status === 'succeeded' ? charge.amount : 0
+      const before = charge?.refunded ?? 0
+      const after = before + (amount ?? charge?.amount ?? 0)
+      if (charge) charge.refunded = after
+      if (before >= taken - cent || after >= taken - cent) sim.effect({ name: 'charge', change: -1 })
+      else sim.effect({ name: 'charge', change: 0, detail: `only ${after} of ${taken} given back` })
+      if (before < taken - cent && after > taken + cent) sim.effect({ name: 'charge', change: -1 })
       const answer = { refundId: `re-${refunds.size + 1}` }
       refunds.set(idempotencyKey ?? answer.refundId, answer)
       return answer

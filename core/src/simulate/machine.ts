@@ -50,6 +50,8 @@ export interface Dead {
   readonly correlationId: string
   /** The code or name of the error. */
   readonly code: string
+  /** What it says. */
+  readonly problem: string
 }
 
 /** A state of a service. */
@@ -205,8 +207,9 @@ export class Machine implements Doorman {
     await this.#drain()
   }
 
-  readonly #bury: NonNullable<Hooks['dead']> = ({ service, reaction, role, event, code }) => {
-    this.#dead.push({ service, reaction, role, code, correlationId: event.correlationId })
+  readonly #bury: NonNullable<Hooks['dead']> = ({ service, reaction, role, event, code, error }) => {
+    const problem = (error instanceof Error ? error.message : String(error)).slice(0, 200)
+    this.#dead.push({ service, reaction, role, code, problem, correlationId: event.correlationId })
   }
 
   /** The state in which the process is now. */

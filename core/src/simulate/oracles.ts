@@ -5,13 +5,15 @@
 import { counters, effectName, netsOf, type Baseline } from './baseline.ts'
 import type { Talk, Told } from './book.ts'
 import { looking, Missing } from './looking.ts'
+import { judgeTimeout } from './timeouts.ts'
+import { judgeViews } from './views.ts'
 import type { Invariants, SimDb, WorldView } from './options.ts'
 import type { SimRun } from './sim-run.ts'
 
 /** The codes of all oracles. */
 export const oracleCodes = [
   'NO_START', 'NO_END', 'TWO_ENDS', 'NO_REST', 'STORM', 'DEAD_LETTER', 'EFFECT_TWICE', 'EFFECT_KEPT', 'EFFECT_MISSING', 'EFFECT_EARLY',
-  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'NO_SUCCESS', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'REDELIVERY', 'NOT_REPEATABLE',
+  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'NO_SUCCESS', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'STALE_VIEW', 'REDELIVERY', 'NOT_REPEATABLE',
 ] as const // prettier-ignore
 
 const times = (count: number): string => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`)
@@ -33,7 +35,7 @@ export async function judgeStep(run: SimRun): Promise<void> {
 const storms: ReadonlySet<string> = new Set(['HOPS_EXCEEDED', 'CONVERSATION_BUDGET_EXCEEDED'])
 
 function judgeLetters(run: SimRun): void {
-  for (const { service, reaction, code, correlationId } of run.dead) {
+  for (const { service, reaction, code, problem, correlationId } of run.dead) {
     const label = run.book.talkOf(correlationId)?.label ?? 'a conversation'
     const where = `${service}/${reaction}`
     if (storms.has(code))
@@ -44,7 +46,7 @@ function judgeLetters(run: SimRun): void {
     else if (run.outcomes === 0 && run.faults.every((fault) => masked.has(fault)))
       violate(run, 'DEAD_LETTER', {
         subject: where,
-        message: `an event becomes a dead letter at ${where} (${code}) although nothing was wrong with it`,
+        message: `an event becomes a dead letter at ${where} although nothing was wrong with it: ${problem.startsWith(code) ? '' : `${code}: `}${problem}`,
       })
   }
 }
@@ -54,7 +56,7 @@ function judgeRepeats(run: SimRun, talk: Talk): void {
   const counts = new Map<string, number>()
   for (const made of talk.effects) {
     const { effect, by } = made
-    if (effect.change < 0) continue
+    if (effect.change <= 0) continue
     const name = `${effect.name} by ${by.service}/${by.reaction}`
     const key = `${name} ${by.eventId}`
     const count = (counts.get(key) ?? 0) + 1
@@ -88,6 +90,7 @@ export async function judgeEnd(run: SimRun, baselines: readonly (Baseline | unde
     else judgeOutcome(run, talk, baselines[index])
   })
   await looking(() => judgeCounters(run, baselines))
+  await judgeViews(run)
   await judgeInvariants(run, run.stage.options.atEnd)
   for (const name of run.hoped()) violate(run, 'INVARIANT', { subject: name, message: `${name}: was never true` })
 }
@@ -104,6 +107,7 @@ function judgeOutcome(run: SimRun, talk: Talk, baseline: Baseline | undefined): 
       subject: '',
       message: `${talk.label} ends with ${end.name} although nothing has refused it`,
     })
+  if (failed) judgeTimeout(run, talk, { end, baseline })
 }
 
 /** Faults that nobody outside should notice. */
@@ -120,10 +124,11 @@ function judgeKept(run: SimRun, talk: Talk, end: Told): void {
   for (const [name, net] of netsOf(talk)) {
     const { effect, by } = kinds.get(name)!
     if (net <= 0) continue
+    const detail = effect.detail === undefined ? '' : ` (${effect.detail})`
     if (effect.kind !== 'notice')
       violate(run, 'EFFECT_KEPT', {
         subject: name,
-        message: `${talk.label} has failed with ${end.name}, and ${name} is not undone`,
+        message: `${talk.label} has failed with ${end.name}, and ${name} is not undone${detail}`,
       })
     else if (!run.stage.isStart(by.eventType) && !run.stage.ends.has(by.eventType))
       violate(run, 'EFFECT_EARLY', {
@@ -169,8 +174,15 @@ function judgeCounters(run: SimRun, baselines: readonly (Baseline | undefined)[]
   const allFailed = talks.every((talk) => talk.outcome === 'failure')
   const single = talks.length === 1 && baselines[0]?.outcome === 'success' ? baselines[0] : undefined
   if (!allFailed && !single) return
-  const now = counters(run.stage, run.states)
-  const expected = allFailed ? run.stage.seededCounters : single!.counters
+  // What a view sums up is only as complete as what it has been told.
+  const untold = run.dead.length > 0 ? run.stage.views : new Set<string>()
+  const known = (text: string) =>
+    text
+      .split('\n')
+      .filter((line) => !untold.has(line.slice(0, line.indexOf('.'))))
+      .join('\n')
+  const now = known(counters(run.stage, run.states))
+  const expected = known(allFailed ? run.stage.seededCounters : single!.counters)
   if (now === expected) return
   const difference = firstDifference(expected, now)
   if (allFailed)
@@ -220,7 +232,7 @@ export function problemsOf(ask: () => void | boolean | string | readonly string[
   }
 }
 
-function violate(run: SimRun, code: string, { subject, message }: { subject: string; message: string }): void {
+export function violate(run: SimRun, code: string, { subject, message }: { subject: string; message: string }): void {
   const { ignore } = run.stage.options
   if (ignore?.includes(code) || ignore?.includes(subject)) return
   run.violate(code, subject, message)

@@ -5,8 +5,10 @@ import type { SimEnv } from './sim-env.ts'
 export interface Effect {
   /** What it is: `charge`, `mail`. */
   readonly name: string
-  /** 1 for done, -1 for undone. */
-  readonly change: 1 | -1
+  /** 1 for done, -1 for undone, 0 for something of it that is worth a word. */
+  readonly change: 1 | 0 | -1
+  /** What is said of it when it is not undone: `49 of 98 given back`. */
+  readonly detail?: string
   /** `reversible` (default): must be net nothing when a conversation fails. `notice`: can not be taken back. */
   readonly kind?: 'reversible' | 'notice'
 }

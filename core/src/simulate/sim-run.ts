@@ -47,6 +47,8 @@ export class SimRun implements SimHost {
   readonly states = new Map<string, State>()
   outside: OutsideState
   floorMs = startMs
+  /** For each service, the events that have come, in that order. */
+  readonly arrivals = new Map<string, string[]>()
   readonly #hoped: Set<string>
   #order = 0
   #chain: number | undefined
@@ -185,6 +187,8 @@ export class SimRun implements SimHost {
   async #deliver(message: Message, fault: FaultKind | undefined): Promise<void> {
     const { event, to } = message
     if (fault === 'duplicate') this.wires.again(message, this.nextOrder())
+    const before = this.arrivals.get(to) ?? []
+    if (!before.includes(event.id)) this.arrivals.set(to, [...before, event.id])
     const passed = fault === 'duplicate' ? undefined : fault
     await this.#feed(to, { kind: 'receive', key: `receive|${event.id}`, event, fault: passed })
   }

@@ -17,6 +17,8 @@ const plain = (_: string, value: unknown): unknown =>
 interface Table {
   readonly name: string
   readonly columns: readonly string[]
+  /** The column that numbers its rows, if it has one. */
+  readonly rowId: string | undefined
   readonly all: StatementSync
 }
 
@@ -106,9 +108,17 @@ export class SimTables implements MemoryTables {
         const all = this.#db.prepare(`SELECT * FROM "${name.replaceAll('"', '""')}"`)
         const columns = all.columns().map((column) => column.name)
         all.setReturnArrays(true)
-        return { name, columns, all }
+        return { name, columns, all, rowId: this.#rowIdOf(name) }
       })
     return this.#tables
+  }
+
+  #rowIdOf(table: string): string | undefined {
+    const keys = this.#db
+      .prepare('SELECT name, type FROM pragma_table_info(?) WHERE pk > 0')
+      .all(table)
+      .filter((row) => String(row['type']).toUpperCase() === 'INTEGER')
+    return keys.length === 1 ? String(keys[0]!['name']) : undefined
   }
 
   /** All rows of a table as lists, in the order of the table's `columns`. */

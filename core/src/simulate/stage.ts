@@ -2,7 +2,7 @@
 import { QuadrilleError, systemEnv } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
 import { decodeData, matches, type AnyPattern, type NewEvent } from '../contracts/index.ts'
-import type { AnyService, Choreography } from '../service/index.ts'
+import { emitsOf, type AnyService, type Choreography } from '../service/index.ts'
 import { autoOutside, AutoAnswers } from './auto-fake.ts'
 import { counters } from './baseline.ts'
 import { endsOf, type Ends, type Talk } from './book.ts'
@@ -39,6 +39,10 @@ export class Stage implements MachineRoom, OutsideRoom {
   seededCounters = ''
   /** Event types on which a reaction may end the conversation in failure, with the reactions' triggers. */
   readonly refusing: ReadonlyMap<string, readonly AnyPattern[]>
+  /** The field that is the key of each event type. */
+  readonly keyFields: ReadonlyMap<string, string>
+  /** Services that only write down what they hear: where the order in which they hear it should not matter. */
+  readonly views: ReadonlySet<string>
   readonly #joins: ReadonlyMap<string, readonly string[]>
   #run: SimRun | undefined
   readonly #hasFakes: boolean
@@ -65,6 +69,8 @@ export class Stage implements MachineRoom, OutsideRoom {
     this.#beginnings = new Beginnings(this)
     this.#remembers = options.wrapLedger === undefined
     this.refusing = refusingOf(this.choreography)
+    this.keyFields = keyFieldsOf(this.choreography)
+    this.views = new Set(services.filter(isView).map(({ name }) => name))
     this.#joins = joinsOf(services)
     this.inputs = new Inputs(this.options, this)
   }
@@ -119,6 +125,8 @@ export class Stage implements MachineRoom, OutsideRoom {
     this.#run = run
     for (const [name, machine] of this.machines) run.states.set(name, await machine.root())
     if (!this.#remembers) await run.materialise()
+    // A handler that goes to the outside by itself may be the first who does.
+    else if (this.outside.fakes === undefined) await this.outside.moveTo(this.outside.root)
   }
 
   makeOutside(sim: Sim): unknown {
@@ -151,6 +159,13 @@ export class Stage implements MachineRoom, OutsideRoom {
     const found = this.machines.get(name)
     if (found) return found
     throw new QuadrilleError('SERVICE_UNKNOWN', { service: name, known: [...this.machines.keys()] })
+  }
+
+  /** True for a reaction that acts because time has passed. */
+  isTimeout({ source, reaction }: NewEvent): boolean {
+    const service = this.choreography.services.find(({ name }) => name === source)
+    const by = service?.reactions.find(({ name }) => name === reaction)
+    return by?.kind === 'deadline' || (by?.kind === 'all' && by.late !== undefined)
   }
 
   isStart(type: string): boolean {
@@ -277,6 +292,18 @@ function routesOf(service: AnyService): ReadonlyMap<string, boolean> {
   }
   return routes
 }
+
+function keyFieldsOf({ services, starts }: Choreography): ReadonlyMap<string, string> {
+  const contracts = services.flatMap(({ reactions }) => reactions.flatMap((reaction) => emitsOf(reaction)))
+  return new Map([...starts.map(({ contract }) => contract), ...contracts].map(({ type, key }) => [type, key]))
+}
+
+const isView = ({ db, reactions }: AnyService): boolean =>
+  db !== undefined &&
+  reactions.every(
+    (each) =>
+      each.kind === 'on' && each.emits.length === 0 && !each.call && !each.undo && !each.batch && !each.coalesce,
+  )
 
 const deliverFaults = (handles: boolean): readonly FaultKind[] => [
   'duplicate', 'takeover', 'crash after arrival', 'crash before commit', 'crash after commit',

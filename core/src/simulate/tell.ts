@@ -10,7 +10,7 @@ export function sentenceOf(violation: Violation, constraints: readonly Constrain
     if (each.kind === 'hold') return `${each.step} comes after ${each.until}`
     if (each.kind === 'outcome') return `${each.step.replace(/#\*$/, ' (always)')} is answered with ${each.answer}`
     if (each.fault === 'early timer') return `${each.step} while other things are still under way`
-    return `there is a ${each.fault} at ${each.step}`
+    return `there is ${/^[aeiou]/.test(each.fault) ? 'an' : 'a'} ${each.fault} at ${each.step}`
   })
   const when = parts.length === 0 ? 'Even when nothing goes wrong' : `When ${listed(parts)}`
   return `${when}: ${violation.message}.`

@@ -12,6 +12,7 @@ interface Order {
 interface Context {
   readonly idempotencyKey: string
   readonly signal: AbortSignal
+  readonly attempt: number
 }
 const gateway = {
   charge: async (order: Order, ..._rest: unknown[]): Promise<string> => order.id,
@@ -41,7 +42,7 @@ test('a call that hands the key on, or makes one of its own, uses one', () => {
     (order) => gateway.charge(order, { requestId: order.id }),
     (order) => gateway.charge(order, { key: `charge-${order.id}` }),
     (order, context) => gateway.charge(order, context.idempotencyKey),
-    (order, { idempotencyKey, attempt }) => gateway.charge({ ...order, idempotencyKey, attempt, at: Date.now() }),
+    (order, { idempotencyKey, attempt }) => gateway.charge(order, { idempotencyKey, attempt, at: Date.now() }),
     methods.keyed,
   ]
   for (const call of calls) assert.equal(described(call).usesKey, true, call.toString())
@@ -58,8 +59,8 @@ test('a call that takes no context, or only other parts of it, uses none', () =>
     (order, context) => gateway.charge(order, context.signal),
     plainFunction,
     (order) => gateway.charge(order, { idempotencyKey: randomUUID() }),
-    (order, { idempotencyKey, attempt }) => gateway.charge({ ...order, idempotencyKey: `${idempotencyKey}-${attempt}` }),
-    (order, { signal }) => gateway.charge({ ...order, key: `${order.id}-${Date.now()}` }, signal),
+    (order, { idempotencyKey, attempt }) => gateway.charge(order, { idempotencyKey: `${idempotencyKey}-${attempt}` }),
+    (order, { signal }) => gateway.charge(order, { key: `${order.id}-${Date.now()}`, signal }),
   ]
   for (const call of calls) assert.equal(described(call).usesKey, false, call.toString())
 })

@@ -23,7 +23,7 @@ export interface ServiceBusOptions {
    * events of a key that are under way.
    */
   readonly sessions?: number | 'key'
-  /** The most sessions that one process receives at a time. 1 to 1,000, default 16. */
+  /** The most sessions that one process receives at a time. 1 to 1,000, default 32. */
   readonly receivers?: number
   /**
    * Fields of the data, by path (`status`, `card.kind`), that are sent beside the event, so that Service Bus can apply
@@ -109,7 +109,7 @@ export function checkedOptions(options: ServiceBusOptions): AzureSettings {
     credential: credential ?? null,
     topic,
     sessions: sessionsOf(options.sessions),
-    receivers: within(Math.trunc(options.receivers ?? 16), { option: 'receivers', min: 1, max: 1_000 }),
+    receivers: within(Math.trunc(options.receivers ?? 32), { option: 'receivers', min: 1, max: 1_000 }),
     fields: options.fields ?? [],
     create: options.create ?? true,
     receiveBy: options.receiveBy ?? 'polling',

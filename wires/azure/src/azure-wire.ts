@@ -1,6 +1,14 @@
 /** The wire to Azure Service Bus: one topic, a subscription for each service, sessions for the order of keys. */
 import { isServiceBusError, ServiceBusClient, type ServiceBusSender } from '@azure/service-bus'
-import { isQuadrilleError, QuadrilleError, sleep, type Deliver, type OutgoingMessage, type Receiver } from 'quadrille'
+import {
+  isQuadrilleError,
+  QuadrilleError,
+  sleep,
+  type Deliver,
+  type Env,
+  type OutgoingMessage,
+  type Receiver,
+} from 'quadrille'
 import type { Subscription, Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
 import { checkedOptions, type AzureSettings, type ServiceBusOptions } from './azure-options.ts'
 import { Topology } from './azure-topology.ts'
@@ -74,11 +82,10 @@ export class AzureWire implements Wire {
     await Promise.all([...this.#receivers].map((receiver) => receiver.stop()))
     this.#receivers.clear()
     if (!open) return
-    // The SDK does not always come to an end when the connection is lost.
-    const given = new AbortController()
-    const late = sleep(open.context.env, this.#settings.timeoutMs, given.signal).then(() => 'late')
-    const end = await Promise.race([open.client.close().catch(() => {}), late]).finally(() => given.abort())
-    if (end === 'late') hangUp(open.client)
+    const { client, sender, context } = open
+    await within(context.env, this.#settings.timeoutMs, sender.close())
+    // Not client.close(): accepts that wait would keep their timers, and the process, for a minute.
+    if (!hangUp(client, this.name)) await within(context.env, this.#settings.timeoutMs, client.close())
   }
 
   async send(messages: readonly OutgoingMessage[]): Promise<readonly Result[]> {
@@ -192,6 +199,12 @@ export class AzureWire implements Wire {
     const message = error instanceof Error ? error.message || error.name : String(error)
     return new QuadrilleError('WIRE_UNREACHABLE', { wire: this.name, message }, error)
   }
+}
+
+/** Waits for the SDK, which does not always come to an end when the connection is lost. */
+async function within(env: Env, timeMs: number, end: Promise<void>): Promise<void> {
+  const given = new AbortController()
+  await Promise.race([end.catch(() => {}), sleep(env, timeMs, given.signal)]).finally(() => given.abort())
 }
 
 /**

@@ -3,11 +3,13 @@
  * reaches for the connection below it, and does nothing where a version has none.
  *
  * A link that the SDK gave up (an accept that took too long) may be answered late, and ended by Service Bus with an error
- * when its lock runs out. Nobody listens to it any more, and an error event without a listener ends the process. And a
- * client that is closed while its connection is away goes on connecting for ever.
+ * when its lock runs out. Nobody listens to it any more, and an error event without a listener ends the process. A client
+ * that is closed in order leaves the accepts that wait alone, each with a timer of a minute that keeps the process, and so
+ * does one whose connection is lost with requests for tokens and completed messages; one that is closed while its
+ * connection is away goes on connecting for ever.
  */
-import type { ServiceBusClient } from '@azure/service-bus'
-import type { Logger } from 'quadrille'
+import type { ServiceBusClient, ServiceBusSessionReceiver } from '@azure/service-bus'
+import { QuadrilleError, type Logger } from 'quadrille'
 
 interface Emitter {
   on(event: 'error', listener: (error: unknown) => void): unknown
@@ -15,8 +17,13 @@ interface Emitter {
 
 interface Connection {
   readonly container?: Emitter
-  readonly socket?: { destroy?(): void }
+  readonly socket?: { destroy?(error: Error): void }
   set_reconnect?(reconnect: boolean): void
+}
+
+interface Settling {
+  readonly timer: NodeJS.Timeout
+  readonly reject: (error: Error) => void
 }
 
 interface Internals {
@@ -37,9 +44,44 @@ export function hearLateLinks(client: ServiceBusClient, log: Logger): void {
   container.on('error', (error) => log.debug({ error: String(error) }, 'a link that was given up has ended'))
 }
 
-/** Ends the connection of a client that could not be closed in order. */
-export function hangUp(client: ServiceBusClient): void {
+/**
+ * Ends the connection of a client, so that everything that still waits for an answer ends too. False where it can not be
+ * reached.
+ */
+export function hangUp(client: ServiceBusClient, wire: string): boolean {
   const connection = connectionOf(client)
   connection?.set_reconnect?.(false)
-  connection?.socket?.destroy?.()
+  if (!connection?.socket?.destroy) return false
+  // Without an error the client would not notice.
+  connection.socket.destroy(new QuadrilleError('WIRE_UNREACHABLE', { wire, message: 'it was closed' }))
+  return true
+}
+
+/** Ends what waits for Service Bus to say that it has heard of completed messages, once their session is closed. */
+export function forgetSettling(session: ServiceBusSessionReceiver): void {
+  const { _messageSession } = session as unknown as {
+    _messageSession?: { _deliveryDispositionMap?: Map<number, Settling> }
+  }
+  for (const { timer, reject } of _messageSession?._deliveryDispositionMap?.values() ?? []) {
+    clearTimeout(timer)
+    reject(new QuadrilleError('WIRE_UNREACHABLE', { wire: 'servicebus', message: 'the session is closed' }))
+  }
+  _messageSession?._deliveryDispositionMap?.clear()
+}
+
+/**
+ * A signal for an accept, which breaks off its request for a token only. It never says that it is aborted: then the SDK
+ * would close the link when it is open, and leave what becomes of that to nobody.
+ */
+export function tokenRequest() {
+  const given = new AbortController()
+  const { signal } = given
+  return {
+    giveUp: () => given.abort(),
+    signal: {
+      aborted: false,
+      addEventListener: signal.addEventListener.bind(signal) as AbortSignal['addEventListener'],
+      removeEventListener: signal.removeEventListener.bind(signal) as AbortSignal['removeEventListener'],
+    },
+  }
 }

@@ -86,7 +86,11 @@ export async function startServiceBus(): Promise<ServiceBusServer> {
       const ended = server
       server = undefined
       const closed = new Promise((done) => ended?.close(done))
-      for (const socket of sockets) socket.resetAndDestroy()
+      for (const socket of sockets) {
+        socket.resetAndDestroy()
+        // rhea would not notice, and go on with its heartbeats.
+        socket.emit('end')
+      }
       for (const topic of topics.values()) for (const each of topic.subscriptions.values()) each.drop()
       await closed
     },
@@ -192,10 +196,19 @@ function holdBack(sender: Sender): () => void {
   return () => (sender as unknown as { open(): void }).open()
 }
 
+/** What the typings of rhea leave out. */
+const creditOf = (sender: Sender): number => (sender as unknown as { credit: number }).credit
+
+/** What rhea has been given and not sent yet: it takes the credit for a message only when it goes out. */
+function unsentOf({ session }: Sender): number {
+  const { outgoing } = session as unknown as { outgoing: Record<'next_delivery_id' | 'next_pending_delivery', number> }
+  return outgoing.next_delivery_id - outgoing.next_pending_delivery
+}
+
 function linkOf(sender: Sender): SessionLink {
   return {
     give(stored, lockedUntilMs) {
-      if (!sender.is_open() || !sender.sendable()) return false
+      if (!sender.is_open() || !sender.sendable() || creditOf(sender) <= unsentOf(sender)) return false
       sequences.set(sender.send(annotated(stored, lockedUntilMs), randomBytes(16) as never), stored.sequence)
       return true
     },

@@ -14,7 +14,7 @@
  */
 import { isQuadrilleError, sleep } from '../base/index.ts'
 import type { EventRecord } from '../contracts/index.ts'
-import type { Claim, RecordKey } from '../ledger/index.ts'
+import type { Claim } from '../ledger/index.ts'
 import { BatchTx } from './batch-tx.ts'
 import { collect, collectsMs, coalesce, runTogether } from './collect-step.ts'
 import { consumeTimer, runDeadline, runStart, runUnless, timerId } from './deadline-step.ts'
@@ -77,23 +77,32 @@ export class BatchRun {
 
   /** @throws QuadrilleError `LEASE_LOST`, or what the ledger throws when it is out of order: nothing more was committed. */
   async run(tasks: readonly Task[], claim: Claim): Promise<BatchResult> {
-    let parts: readonly Unit[][] = [units(tasks)]
+    const first = await this.#attempt(tasks, claim)
+    if (first !== 'committed') await this.#inParts(units(tasks), claim, first)
+    return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs }
+  }
+
+  /** After a first try of all at once that did not commit. */
+  async #inParts(all: Unit[], claim: Claim, first: Outcome): Promise<void> {
+    let parts: readonly Unit[][] = [all]
+    let outcome = first
     let failed = 0
-    while (parts.length > 0) {
+    for (;;) {
       const [part, ...rest] = parts as [Unit[], ...Unit[][]]
-      const position = rest.length === 0 ? claim.position : part[part.length - 1]!.position
-      const outcome = await this.#attempt(
-        part.flatMap((unit) => unit.tasks),
-        { ...claim, position },
-      )
       if (outcome === 'committed') parts = rest
       else if (outcome === 'failed' && ++failed > failuresTogetherMax) parts = parts.flat().map((unit) => [unit])
       else if (outcome === 'collided' && part.length > 1) {
         const half = part.length >> 1
         parts = [part.slice(0, half), part.slice(half), ...rest]
       } else if (outcome === 'spoilt') parts = this.#apart(part, rest)
+      if (parts.length === 0) return
+      outcome = await this.#attempt(...this.#next(parts, claim))
     }
-    return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs }
+  }
+
+  #next([part, ...rest]: readonly Unit[][], claim: Claim): [tasks: readonly Task[], claim: Claim] {
+    const position = rest.length === 0 ? claim.position : part![part!.length - 1]!.position
+    return [part!.flatMap((unit) => unit.tasks), { ...claim, position }]
   }
 
   /** Each unit on its own; the one that is already, and still spoils its transaction, is to blame. */
@@ -313,19 +322,19 @@ export function decideFailure(context: ReaderContext, task: Task, error: unknown
 }
 
 async function prefetch(batch: BatchTx, tasks: readonly Task[]): Promise<void> {
-  const { reader } = batch.context.plan
-  const keys = new Map<string, RecordKey>()
   const lanes = new Map<string, Set<string>>()
   for (const task of tasks) {
     const { state } = task
-    const kind = state.reaction.kind
-    const id = kind === 'on' ? fenceKeyOf(task) : kind === 'all' ? joinId(task) : timerId(task)
-    const recordKind = kind === 'on' ? fenceKind : kind === 'all' ? joinKind : state.kinds.timer
-    if (id !== null) keys.set(`${recordKind}|${id}`, { scope: reader, kind: recordKind, id })
+    const { kind } = state.reaction
+    if (kind === 'all') batch.want(joinKind, joinId(task))
+    else if (kind === 'on') {
+      const id = fenceKeyOf(task)
+      if (id !== null) batch.want(fenceKind, id)
+    } else batch.want(state.kinds.timer, timerId(task))
     if (task.record === null && state.waiting > 0) {
       const names = lanes.get(state.kinds.work) ?? new Set()
       lanes.set(state.kinds.work, names.add(laneOf(state.reaction.name, task.event.key)))
     }
   }
-  await batch.prefetch([...keys.values()], new Map([...lanes].map(([kind, names]) => [kind, [...names]])))
+  await batch.prefetch(lanes)
 }

@@ -5,27 +5,17 @@
 import { partitionOf, type EventRecord, type NewEvent } from '../contracts/index.ts'
 import type { LedgerRecord, LedgerTx, RecordKey } from '../ledger/index.ts'
 import { appendedOf } from './appending.ts'
+import { BatchRecords, type Draft } from './batch-records.ts'
 import type { FlowNote } from './flow.ts'
 import type { Handling } from './hooks.ts'
 import type { ReactionState } from './plan.ts'
 import type { ReaderContext } from './reader-context.ts'
 import type { Turn } from './side-by-side.ts'
-import { whenThere, type Soon } from './soon.ts'
+import type { Soon } from './soon.ts'
 import { laneOf, workRecord, type Task, type WorkBody } from './work.ts'
 
 /** Where notes of all services are kept, so that a conversation is found with one query. */
 export const noteScope = '~notes'
-
-const nameOf = (key: Pick<RecordKey, 'kind' | 'id'>): string => `${key.kind}|${key.id}`
-
-/** A record whose body is still an object. */
-export type Draft = Omit<LedgerRecord, 'body'> & { readonly content: object }
-
-function written(record: LedgerRecord | Draft): LedgerRecord {
-  if ('body' in record) return record
-  const { content, ...rest } = record
-  return { ...rest, body: JSON.stringify(content) }
-}
 
 /** The transaction of a batch. Made anew for every try. */
 export class BatchTx {
@@ -33,17 +23,13 @@ export class BatchTx {
   readonly tx: LedgerTx
   /** The time of this transaction, for all that is written in it. */
   readonly nowMs: number
-  readonly #loaded = new Map<string, LedgerRecord | undefined>()
-  readonly #contents = new Map<string, object | undefined>()
-  readonly #puts = new Map<string, LedgerRecord | Draft>()
-  readonly #removes = new Map<string, RecordKey>()
+  readonly #records: BatchRecords
   readonly #blocked = new Set<string>()
   readonly #probed = new Set<ReactionState>()
   /** By the turn of who has emitted them, when handlers run side by side. */
   readonly #emitted: (readonly NewEvent[])[] = []
   readonly #turns = new Map<Task, Turn>()
   #appended: (() => readonly EventRecord[]) | undefined
-  #lastEmitted: readonly NewEvent[] = []
   /** When the last handler has ended. */
   #endedAt = -Infinity
   readonly #after: (() => void)[] = []
@@ -53,6 +39,7 @@ export class BatchTx {
     this.context = context
     this.tx = tx
     this.nowMs = nowMs
+    this.#records = new BatchRecords(tx, context.plan.reader)
   }
 
   /** The user's handle on the transaction, opened at its first use. */
@@ -78,64 +65,43 @@ export class BatchTx {
     }
   }
 
-  /** Loads what the steps of these tasks will ask for, in one go. */
-  async prefetch(keys: readonly RecordKey[], lanes: ReadonlyMap<string, readonly string[]>): Promise<void> {
-    if (keys.length > 0) {
-      const records = await this.tx.load(keys)
-      keys.forEach((key, index) => this.#loaded.set(nameOf(key), records[index]))
-    }
+  /** Notes a record that a step will ask for, so that {@link prefetch} loads it. */
+  want(kind: string, id: string): void {
+    this.#records.want(kind, id)
+  }
+
+  /** Loads what is wanted, in one go, and which of these lanes (by kind) have somebody waiting. */
+  async prefetch(lanes: ReadonlyMap<string, ReadonlySet<string>>): Promise<void> {
+    await this.#records.load()
     for (const [kind, names] of lanes) {
-      for (const lane of await this.tx.lanes({ scope: this.context.plan.reader, kind, lanes: names }))
+      for (const lane of await this.tx.lanes({ scope: this.context.plan.reader, kind, lanes: [...names] }))
         this.#blocked.add(lane)
     }
   }
 
   /** A record of this reader, as this transaction sees it. */
   record(kind: string, id: string): Soon<LedgerRecord | undefined> {
-    const key = { scope: this.context.plan.reader, kind, id }
-    const name = nameOf(key)
-    if (this.#loaded.has(name)) return this.#loaded.get(name)
-    return this.tx.load([key]).then(([record]) => {
-      this.#loaded.set(name, record)
-      return record
-    })
+    return this.#records.get(kind, id)
   }
 
   /** The content of a record that is kept with {@link keep}. Not to be changed: keep another one. */
   kept<Content extends object>(kind: string, id: string): Soon<Content | undefined> {
-    const name = nameOf({ kind, id })
-    if (this.#contents.has(name)) return this.#contents.get(name) as Content | undefined
-    return whenThere(this.record(kind, id), (record) => {
-      const content = record && (JSON.parse(record.body) as Content)
-      this.#contents.set(name, content)
-      return content
-    })
+    return this.#records.content(kind, id)
   }
 
   /** Keeps a record that may change again in this transaction: it is made text when it is written. */
-  keep(draft: Draft): void {
-    this.#contents.set(nameOf(draft), draft.content)
-    this.#put(draft)
+  keep<Content extends object>(draft: Draft<Content>): void {
+    this.#records.keep(draft)
+    if (draft.due !== null) this.#noticeDue(draft.kind, draft.due)
   }
 
   put(record: LedgerRecord): void {
-    this.#loaded.set(nameOf(record), record)
-    this.#put(record)
-  }
-
-  #put(record: LedgerRecord | Draft): void {
-    const name = nameOf(record)
-    this.#removes.delete(name)
-    this.#puts.set(name, record)
+    this.#records.put(record)
     if (record.due !== null) this.#noticeDue(record.kind, record.due)
   }
 
   remove(key: RecordKey): void {
-    const name = nameOf(key)
-    this.#puts.delete(name)
-    this.#removes.set(name, key)
-    this.#loaded.set(name, undefined)
-    this.#contents.set(name, undefined)
+    this.#records.remove(key)
   }
 
   /** True when an earlier event of the lane is still waiting, so that later ones must wait behind it. */
@@ -161,7 +127,7 @@ export class BatchTx {
     this.remove(record)
     // Near the end of what is known it is counted again: a redrive may have added work.
     this.after(() => (state.waiting = state.waiting > 1 ? state.waiting - 1 : Infinity))
-    const next = await this.#nextInLane(record)
+    const next = await this.#records.firstInLane(record)
     if (!next) this.#blocked.delete(record.lane!)
     // One that has a time of its own is waiting for a retry, and a dead letter for a redrive; neither for its turn.
     else if (next.due === null && !isLetter(next)) this.put({ ...next, due: this.nowMs })
@@ -189,16 +155,10 @@ export class BatchTx {
 
   /** Adds events to append at the end of the transaction, in the order of the tasks. */
   emit(events: readonly NewEvent[], tasks: readonly Task[]): void {
-    this.#lastEmitted = events
     if (events.length === 0) return
     const index = this.#turns.get(tasks[tasks.length - 1]!)?.index ?? this.#emitted.length
     const before = this.#emitted[index]
     this.#emitted[index] = before ? [...before, ...events] : events
-  }
-
-  /** What the handler that ran last has emitted. */
-  get lastEmitted(): readonly NewEvent[] {
-    return this.#lastEmitted
   }
 
   /** Runs after the commit, and not at all if there is none. */
@@ -223,8 +183,7 @@ export class BatchTx {
 
   /** Appends and saves everything that was collected. */
   async flush(): Promise<void> {
-    if (this.#puts.size > 0 || this.#removes.size > 0)
-      await this.tx.save([...this.#puts.values()].map(written), [...this.#removes.values()])
+    await this.#records.save()
     const events = this.#emitted.flat()
     if (events.length === 0) return
     const positions = this.tx.appendLast(events)
@@ -240,15 +199,6 @@ export class BatchTx {
     return this.context.tell.wants('appended') ? (this.#appended?.() ?? []) : []
   }
 
-  async #nextInLane(record: LedgerRecord): Promise<LedgerRecord | undefined> {
-    const { scope, kind, lane } = record
-    const limit = this.#removes.size + this.#puts.size + 1
-    const stored = await this.tx.query({ scope, kind, order: 'seq', lane: lane!, limit })
-    const changed = [...this.#puts.values()].filter((put) => put.kind === kind && put.lane === lane).map(written)
-    const unchanged = stored.filter((other) => !this.#removes.has(nameOf(other)) && !this.#puts.has(nameOf(other)))
-    return [...changed, ...unchanged].reduce<LedgerRecord | undefined>(earlier, undefined)
-  }
-
   #noticeDue(kind: string, due: number): void {
     const state = this.context.plan.states.find(
       (candidate) => kind.endsWith(candidate.reaction.name) && hasKind(candidate, kind),
@@ -258,9 +208,6 @@ export class BatchTx {
 }
 
 const isLetter = (work: LedgerRecord): boolean => (JSON.parse(work.body) as WorkBody).letter !== undefined
-
-const earlier = (one: LedgerRecord | undefined, other: LedgerRecord): LedgerRecord =>
-  one && (one.seq < other.seq || (one.seq === other.seq && one.id < other.id)) ? one : other
 
 const hasKind = ({ kinds }: ReactionState, kind: string): boolean =>
   kinds.work === kind || kinds.timer === kind || kinds.batch === kind || kinds.coalesce === kind

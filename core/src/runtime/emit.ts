@@ -13,6 +13,8 @@ export interface Emitter {
   readonly reaction: string | null
   /** The event that was handled; null from outside a reaction. */
   readonly cause: EventRecord | null
+  /** When several were handled together: the cause of what is emitted for a key. */
+  readonly causes?: ReadonlyMap<string, EventRecord>
   /** What may be emitted; null for anything. */
   readonly declared: readonly AnyContract[] | null
   readonly correlationId?: string | undefined
@@ -56,25 +58,22 @@ export function newEvents(
   emitter: Emitter,
   settings: Pick<Settings, 'env' | 'eventBytesMax' | 'traceContext'>,
 ): readonly NewEvent[] {
-  const { cause } = emitter
   const trace = settings.traceContext()
-  let correlationId = emitter.correlationId ?? cause?.correlationId
+  let first: string | undefined
   return emitted.map((one) => {
-    if (emitter.declared !== null && !emitter.declared.some((contract) => contract.type === one.type)) {
-      const declared = emitter.declared.map((contract) => contract.type)
-      throw new QuadrilleError('EVENT_UNDECLARED', { reaction: emitter.where, type: one.type, declared })
-    }
+    checkDeclared(one, emitter)
+    const cause = emitter.causes?.get(one.key) ?? emitter.cause
     const data = JSON.stringify(one.payload)
     checkSize(one.type, data, settings.eventBytesMax)
     const id = one.id ?? settings.env.uuid()
-    correlationId ??= id
+    first ??= id
     return {
       id,
       type: one.type,
       version: one.version,
       source: emitter.source,
       key: one.key,
-      correlationId,
+      correlationId: emitter.correlationId ?? cause?.correlationId ?? first,
       causationId: emitter.causationId ?? cause?.id ?? null,
       reaction: emitter.reaction,
       hops: cause === null ? 0 : cause.hops + 1,
@@ -84,6 +83,15 @@ export function newEvents(
       data,
       extensions: null,
     }
+  })
+}
+
+function checkDeclared({ type }: Emitted, { declared, where }: Emitter): void {
+  if (declared === null || declared.some((contract) => contract.type === type)) return
+  throw new QuadrilleError('EVENT_UNDECLARED', {
+    reaction: where,
+    type,
+    declared: declared.map((contract) => contract.type),
   })
 }
 

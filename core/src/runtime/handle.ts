@@ -44,62 +44,68 @@ export const handlingOf = (task: Task, role: Handling['role']): Handling => ({
  */
 export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun): Soon<void> {
   const { tools, settings } = batch.context
-  const first = tasks[0]!
-  const context = new TaskContext(first, tools, { openDb: batch.opener(tasks), result: how.result, done: how.done })
-  const startedAt = settings.env.elapsed()
-  const failed = (error: unknown): never => {
-    throw new TaskFailure(tasks, error)
-  }
-  const take = (returned: Returned): void => {
-    // It has caught an error after which nothing can commit. The next one would meet it, and be blamed.
-    if (batch.tx.broken) failed(batch.tx.broken.error)
-    try {
-      batch.emit(eventsOf(batch, tasks, { how, returned }), tasks)
-    } catch (error) {
-      failed(error)
-    }
-    handled(batch, tasks, { how, heldMs: batch.held(startedAt, settings.env.elapsed()) })
-  }
+  const context = new TaskContext(tasks[0]!, tools, { openDb: batch.opener(tasks), result: how.result, done: how.done })
+  const ran: Ran = { tasks, how, startedAt: settings.env.elapsed() }
   let returned: unknown
   try {
     returned = how.run(context)
   } catch (error) {
-    failed(error)
+    throw new TaskFailure(tasks, error)
   }
   // Query builders return thenables that are no promises.
-  const isLater = typeof (returned as { then?: unknown } | undefined | null)?.then === 'function'
-  return isLater ? Promise.resolve(returned as Promise<Returned>).then(take, failed) : take(returned as Returned)
+  if (typeof (returned as { then?: unknown } | undefined | null)?.then !== 'function')
+    return take(batch, ran, returned as Returned)
+  return Promise.resolve(returned as Promise<Returned>).then(
+    (later) => take(batch, ran, later),
+    (error: unknown) => {
+      throw new TaskFailure(tasks, error)
+    },
+  )
+}
+
+/** A handler that has run. */
+interface Ran {
+  readonly tasks: readonly Task[]
+  readonly how: HandlerRun
+  readonly startedAt: number
+}
+
+function take(batch: BatchTx, ran: Ran, returned: Returned): void {
+  const { tasks } = ran
+  // It has caught an error after which nothing can commit. The next one would meet it, and be blamed.
+  if (batch.tx.broken) throw new TaskFailure(tasks, batch.tx.broken.error)
+  let events: readonly NewEvent[]
+  try {
+    events = eventsOf(batch, ran, returned)
+    batch.emit(events, tasks)
+  } catch (error) {
+    throw new TaskFailure(tasks, error)
+  }
+  handled(batch, ran, events)
 }
 
 const noEvents: readonly NewEvent[] = []
 
-function eventsOf(
-  batch: BatchTx,
-  tasks: readonly Task[],
-  { how, returned }: { readonly how: HandlerRun; readonly returned: Returned },
-): readonly NewEvent[] {
-  const first = tasks[0]!
-  const where = whereOf(first)
-  const list = emittedList(returned, where)
-  if (list.length === 0) return noEvents
-  const { name } = first.state.reaction
-  const emitter = { where, source: first.state.service.name, reaction: name, declared: how.declared }
-  if (tasks.length === 1) return newEvents(list, { ...emitter, cause: first.event }, batch.context.settings)
-  // What a batch emits for a key belongs to the conversation of the event with that key.
-  const causes = new Map(tasks.map((task) => [task.event.key, task.event]))
-  const last = tasks[tasks.length - 1]!.event
-  return list.flatMap((one) =>
-    newEvents([one], { ...emitter, cause: causes.get(one.key) ?? last }, batch.context.settings),
-  )
+function eventsOf(batch: BatchTx, { tasks, how }: Ran, returned: Returned): readonly NewEvent[] {
+  if (returned === undefined || returned === null) return noEvents
+  const { state } = tasks[0]!
+  const where = `${state.service.name}/${state.reaction.name}`
+  const emitter = {
+    where,
+    source: state.service.name,
+    reaction: state.reaction.name,
+    cause: tasks[tasks.length - 1]!.event,
+    declared: how.declared,
+    // What a batch emits for a key belongs to the conversation of the event with that key.
+    causes: tasks.length === 1 ? undefined : new Map(tasks.map((task) => [task.event.key, task.event])),
+  }
+  return newEvents(emittedList(returned, where), emitter, batch.context.settings)
 }
 
 /** What is told after the commit about a handler that has done its work. */
-function handled(
-  batch: BatchTx,
-  tasks: readonly Task[],
-  { how, heldMs }: { readonly how: HandlerRun; readonly heldMs: number },
-): void {
+function handled(batch: BatchTx, { tasks, how, startedAt }: Ran, emitted: readonly NewEvent[]): void {
   const { tell, settings } = batch.context
+  const heldMs = batch.held(startedAt, settings.env.elapsed())
   const first = tasks[0]!
   const { breaker, reaction, service } = first.state
   if (heldMs > settings.slowHandlerMs) warnSlow(batch, handlingOf(first, how.role), heldMs)
@@ -110,16 +116,21 @@ function handled(
     })
   }
   if (!tell.wants('handled')) return
-  const emitted = batch.lastEmitted.map((event) => event.id)
   batch.after(() => {
-    for (const task of tasks) {
-      const facts = { ageMs: settings.env.now() - task.event.time, handlerMs: heldMs / tasks.length, emitted }
-      tell.tell('handled', { ...handlingOf(task, how.role), ...facts })
-    }
+    const ids = emitted.map((event) => event.id)
+    for (const task of tasks)
+      tell.tell('handled', {
+        service: service.name,
+        reaction: reaction.name,
+        event: task.event,
+        role: how.role,
+        attempt: task.failed + 1,
+        ageMs: settings.env.now() - task.event.time,
+        handlerMs: heldMs / tasks.length,
+        emitted: ids,
+      })
   })
 }
-
-const whereOf = (task: Task): string => `${task.state.service.name}/${task.state.reaction.name}`
 
 function warnSlow(batch: BatchTx, handling: Handling, heldMs: number): void {
   const { service, reaction } = handling

@@ -4,19 +4,25 @@
  *     (none) --a part--> open --last part--> fired
  *                          \--time over----> late        fired and late are final: the join happens once
  */
-import { partitionOf, type EventRecord } from '../contracts/index.ts'
+import { partitionOf } from '../contracts/index.ts'
 import type { JoinReaction } from '../service/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { handle, handlingOf, TaskFailure } from './handle.ts'
-import { decode } from './decoder.ts'
+import { decode, type Encoded } from './decoder.ts'
 import type { TaskContext } from './handler-context.ts'
 import { whenThere, type Soon } from './soon.ts'
 import { laneOf, type Task } from './work.ts'
 
 interface Join {
   readonly state: 'open' | 'fired' | 'late'
-  readonly parts: readonly (EventRecord | null)[]
+  /** Of each that has come, what is needed when the others have. */
+  readonly parts: readonly (Encoded | null)[]
 }
+
+const joinText = ({ state, parts }: Join): string => JSON.stringify({ state, parts: parts.map(encodedOf) })
+
+const encodedOf = (part: Encoded | null): Encoded | null =>
+  part && { position: part.position, type: part.type, version: part.version, data: part.data }
 
 export const joinKind = 'join'
 const reactionOf = (task: Task): JoinReaction => task.state.reaction as JoinReaction
@@ -43,6 +49,7 @@ function saveJoin(batch: BatchTx, task: Task, join: Join): void {
     due: null,
     expires: final ? batch.nowMs + memoryMs : null,
     content: join,
+    text: joinText,
   })
 }
 
@@ -59,7 +66,7 @@ export function runPart(batch: BatchTx, task: Task): Soon<void> {
   })
 }
 
-type Parts = readonly (EventRecord | null)[]
+type Parts = Join['parts']
 
 function keepOpen(batch: BatchTx, task: Task, { before, parts }: { before: Join; parts: Parts }): void {
   const { withinMs } = reactionOf(task)

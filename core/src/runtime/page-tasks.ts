@@ -17,6 +17,7 @@ export interface TaskList {
   suspect?: Task
 }
 
+const noTries: Task['tries'] = []
 /** How far back a chain of causes is shown. */
 const pathMax = 30
 
@@ -33,16 +34,24 @@ export async function addPage(
     if (concerned === undefined || !leases.wants(partitionOf(event.key), event.position)) continue
     const stop = context.conversations.check(event.correlationId)
     const total = stop instanceof Promise ? await stop : stop
-    const broken = new Set<ReactionState>()
-    for (const route of concerned) {
-      if (event.position <= route.state.since || broken.has(route.state)) continue
-      const task = routed(event, route, list)
-      if (task === null) continue
-      if (list.failures.has(task)) broken.add(route.state)
-      list.tasks.push(task)
+    const before = list.tasks.length
+    addEvent(event, concerned, list)
+    for (let added = before; added < list.tasks.length; added++) {
+      const task = list.tasks[added]!
       if (total !== null) refuse(list, task, overBudget(context, task, total))
-      else if (event.hops > route.state.policy.maxHops) refuse(list, task, await tooManyHops(context, task))
+      else if (event.hops > task.state.policy.maxHops) refuse(list, task, await tooManyHops(context, task))
     }
+  }
+}
+
+function addEvent(event: EventRecord, concerned: readonly Route[], list: TaskList): void {
+  let broken: Set<ReactionState> | undefined
+  for (const route of concerned) {
+    if (event.position <= route.state.since || broken?.has(route.state)) continue
+    const task = routed(event, route, list)
+    if (task === null) continue
+    if (list.failures.has(task)) (broken ??= new Set()).add(route.state)
+    list.tasks.push(task)
   }
 }
 
@@ -51,7 +60,7 @@ function routed(event: EventRecord, route: Route, list: TaskList): Task | null {
   const decoded = decode(trigger.contract, event)
   const data = decoded.ok ? decoded.data : undefined
   if (decoded.ok && !matches(trigger, data)) return null
-  const task: Task = { state, role, index, event, data, failed: 0, tries: [], redrives: 0, record: null }
+  const task: Task = { state, role, index, event, data, failed: 0, tries: noTries, redrives: 0, record: null }
   if (!decoded.ok) {
     refuse(list, task, decoded.error)
     return task

@@ -5,7 +5,7 @@ import type { Claim, Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Returned, Service } from '../service/index.ts'
 import type { App, PublishOptions, Token, TransactContext } from './app.ts'
 import { appendedOf, noPositions } from './appending.ts'
-import { emittedList, newEvents } from './emit.ts'
+import { emittedList, newEvents, type Emitter } from './emit.ts'
 import type { ContextTools } from './handler-context.ts'
 import { Gathering, type Appended, type Gathered } from './gathering.ts'
 import { asTransaction, refuseNested } from './nesting.ts'
@@ -33,6 +33,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   readonly #context: PublishingContext
   readonly intake: Intake
   readonly #gathering: Gathering
+  readonly #services: ReadonlySet<string>
   #stopped = false
   #open = 0
   #whenNone: (() => void) | undefined
@@ -41,6 +42,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     this.#context = context
     this.intake = new Intake(context.settings)
     this.#gathering = new Gathering(context.ledger, context.settings.env)
+    this.#services = new Set(context.settings.services.map(({ name }) => name))
   }
 
   /** True when no transaction from outside is under way. */
@@ -54,28 +56,18 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     options: PublishOptions = {},
   ): Promise<Token> {
     this.#check('transact()', service)
-    const emitter = { ...emitterOf(options), where: `transact() of ${service.name}`, source: service.name }
+    const { settings, tools } = this.#context
+    const where = `transact() of ${service.name}`
     const make = async (handle: () => TxHandle) => {
-      const { now, random, uuid } = this.#context.tools
-      let db: { readonly opened: unknown } | undefined
-      const context = {
-        get db() {
-          db ??= { opened: service.db?.open(handle()) }
-          return db.opened as Db
-        },
-        now,
-        random,
-        uuid,
-      }
-      const returned = await work(context)
-      return newEvents(emittedList(returned, emitter.where), emitter, this.#context.settings)
+      const returned = await work(new OutsideContext(service, tools, handle))
+      return newEvents(emittedList(returned, where), emitterOf(where, service.name, options), settings)
     }
-    return this.#append({ what: emitter.where, owner: service.name, make })
+    return this.#append({ what: where, owner: service.name, make })
   }
 
   async publish(...[events, options = {}]: Parameters<App['publish']>): Promise<Token> {
     this.#check('publish()')
-    const emitter = { ...emitterOf(options), where: 'publish()', source: outside }
+    const emitter = emitterOf('publish()', outside, options)
     const made = newEvents(emittedList(events, 'publish()'), emitter, this.#context.settings)
     return this.#append({ what: 'publish()', owner: '', make: async () => made })
   }
@@ -96,13 +88,12 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     this.#check('receive()')
     const { ledger, tell } = this.#context
     const { good, dead } = this.intake.sort(messages, from?.wire ?? null)
-    const { positions } = await this.#retried(() =>
-      ledger.transact(async (tx) => {
-        if (from?.claim) await tx.hold(from.claim)
-        if (dead.length > 0) await tx.save(dead)
-        return { positions: good.length > 0 ? tx.appendLast(good) : noPositions }
-      }),
-    )
+    const work = async (tx: LedgerTx) => {
+      if (from?.claim) await tx.hold(from.claim)
+      if (dead.length > 0) await tx.save(dead)
+      return { positions: good.length > 0 ? tx.appendLast(good) : noPositions }
+    }
+    const { positions } = await this.#busy(() => this.#retried(() => ledger.transact(work)))
     const appended = appendedOf(good, positions())
     const duplicates = good.length - appended.length
     if (good.length > 0) tell.tell('appended', { events: appended, duplicates, origin: null })
@@ -112,7 +103,8 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   /** A transaction of the app itself. @throws QuadrilleError `APP_STOPPED` or `NESTED_TRANSACTION`, and what `work` throws. */
   async transaction<T>(operation: string, work: (tx: LedgerTx) => Promise<T>): Promise<T> {
     this.#check(operation)
-    return this.#retried(() => this.#context.ledger.transact((tx) => asTransaction(operation, () => work(tx))))
+    const inside = (tx: LedgerTx) => asTransaction(operation, () => work(tx))
+    return this.#busy(() => this.#retried(() => this.#context.ledger.transact(inside)))
   }
 
   /** Takes a message that could not be read before; returns false when it has been taken, or removed, meanwhile. */
@@ -138,23 +130,24 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   #check(operation: string, service?: { readonly name: string }): void {
     if (this.#stopped) throw new QuadrilleError('APP_STOPPED', { operation })
     refuseNested(operation)
-    const known = this.#context.settings.services.map(({ name }) => name)
-    if (service && !known.includes(service.name))
-      throw new QuadrilleError('SERVICE_UNKNOWN', { service: service.name, known })
+    if (service && !this.#services.has(service.name))
+      throw new QuadrilleError('SERVICE_UNKNOWN', { service: service.name, known: [...this.#services] })
   }
 
   async #append(one: Gathered): Promise<Token> {
     const { tell } = this.#context
-    const { events, positions } = await this.#busy(() => this.#together(one) ?? this.#alone(one))
-    const appended = appendedOf(events, positions)
-    if (events.length > 0 && tell.wants('appended'))
-      tell.tell('appended', {
-        events: appended,
-        duplicates: events.length - appended.length,
-        origin: events[0]!.source,
-      })
-    const ids = appended.map(({ id, key, position }) => ({ id, key, position }))
-    return { correlationId: events[0]?.correlationId ?? '', events: ids }
+    this.#open += 1
+    try {
+      const { events, positions } = await (this.#together(one) ?? this.#alone(one))
+      if (events.length > 0 && tell.wants('appended')) {
+        const appended = appendedOf(events, positions)
+        const duplicates = events.length - appended.length
+        tell.tell('appended', { events: appended, duplicates, origin: events[0]!.source })
+      }
+      return tokenOf(events, positions)
+    } finally {
+      this.#ended()
+    }
   }
 
   /** Undefined when transactions are not gathered now. */
@@ -164,33 +157,29 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
 
   async #alone({ what, make }: Gathered): Promise<Appended> {
     const inside = async (tx: LedgerTx) => {
-      const events = await make(() => tx.handle)
+      const events = await asTransaction(what, () => make(() => tx.handle))
       return { events, positions: events.length > 0 ? tx.appendLast(events) : noPositions }
     }
-    const { ledger } = this.#context
-    const transact = () => ledger.transact((tx) => asTransaction(what, () => inside(tx)))
-    const { events, positions } = await this.#retried(transact)
+    const { events, positions } = await this.#retried(() => this.#context.ledger.transact(inside))
     return { events, positions: positions() }
   }
 
   /** A collision with another process is no reason to bother the caller. */
   async #retried<T>(attempt: () => Promise<T>): Promise<T> {
     const { env } = this.#context.settings
-    return this.#busy(async () => {
-      for (let collisions = 1; ; collisions++) {
-        try {
-          return await attempt()
-        } catch (error) {
-          // In all of these nothing was committed.
-          const again =
-            isQuadrilleError(error, 'LEDGER_CONFLICT') ||
-            isQuadrilleError(error, 'LEDGER_UNREACHABLE') ||
-            this.#context.ledger.isConflict(error)
-          if (!again || collisions === collisionsMax) throw error
-          await sleep(env, env.random() * collisionPauseMs * collisions)
-        }
+    for (let collisions = 1; ; collisions++) {
+      try {
+        return await attempt()
+      } catch (error) {
+        // In all of these nothing was committed.
+        const again =
+          isQuadrilleError(error, 'LEDGER_CONFLICT') ||
+          isQuadrilleError(error, 'LEDGER_UNREACHABLE') ||
+          this.#context.ledger.isConflict(error)
+        if (!again || collisions === collisionsMax) throw error
+        await sleep(env, env.random() * collisionPauseMs * collisions)
       }
-    })
+    }
   }
 
   /** Counts as under way until it ends. */
@@ -199,16 +188,55 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     try {
       return await work()
     } finally {
-      this.#open -= 1
-      if (this.#open === 0) this.#whenNone?.()
+      this.#ended()
     }
+  }
+
+  #ended(): void {
+    this.#open -= 1
+    if (this.#open === 0) this.#whenNone?.()
   }
 }
 
-const emitterOf = ({ correlationId, causationId }: PublishOptions) => ({
+/** What the work of `transact()` gets. A class, because an object with a getter of its own is slow to make. */
+class OutsideContext<Db> implements TransactContext<Db> {
+  readonly now: () => Date
+  readonly random: () => number
+  readonly uuid: () => string
+  readonly #service: Service<Db>
+  readonly #handle: () => TxHandle
+  #db: { readonly opened: unknown } | undefined
+
+  constructor(service: Service<Db>, { now, random, uuid }: ContextTools, handle: () => TxHandle) {
+    this.now = now
+    this.random = random
+    this.uuid = uuid
+    this.#service = service
+    this.#handle = handle
+  }
+
+  get db(): Db {
+    this.#db ??= { opened: this.#service.db?.open(this.#handle()) }
+    return this.#db.opened as Db
+  }
+}
+
+const emitterOf = (where: string, source: string, options: PublishOptions): Emitter => ({
+  where,
+  source,
   reaction: null,
   cause: null,
   declared: null,
-  correlationId,
-  causationId,
+  correlationId: options.correlationId,
+  causationId: options.causationId,
 })
+
+/** Names what was appended; duplicates are left out. */
+function tokenOf(events: readonly NewEvent[], positions: readonly (number | null)[]): Token {
+  const named: Token['events'][number][] = []
+  for (let i = 0; i < events.length; i++) {
+    const position = positions[i]!
+    if (position !== null) named.push({ id: events[i]!.id, key: events[i]!.key, position })
+  }
+  return { correlationId: events[0]?.correlationId ?? '', events: named }
+}

@@ -1,5 +1,5 @@
 /** From runs of the conformance cases to the matrix of docs/wires.md. `node scripts/wire-matrix.mjs` says how. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WireRun } from '../core/src/wire/conformance/index.ts'
 
@@ -55,9 +55,31 @@ export function withMatrix(document: string, matrix: string): string {
 
 /** Runs that were written down in a folder. */
 export const readRuns = (folder: string): WireRun[] =>
-  readdirSync(folder).map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as WireRun)
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as WireRun)
 
-if (process.argv[1]?.endsWith('wire-matrix.ts')) {
-  const [folder, file] = process.argv.slice(2) as [string, string]
-  writeFileSync(file, withMatrix(readFileSync(file, 'utf8'), wireMatrix(readRuns(folder))))
+/** Rows of tables and lines of text, whatever the width of the columns. */
+const contentOf = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) =>
+      line
+        .split('|')
+        .map((cell) => cell.trim().replace(/^-+$/, '---'))
+        .join('|'),
+    ) // prettier-ignore
+    .filter((line) => line !== '')
+
+/** Where the matrix of the document is not what these runs give, and which of its columns have no run. */
+export function differences(document: string, runs: readonly WireRun[]) {
+  const [from, to] = [document.indexOf(begin) + begin.length, document.indexOf(end)]
+  const [is, shouldBe] = [contentOf(document.slice(from, to)), contentOf(wireMatrix(runs))]
+  const columns = (is[0] ?? '').split('|').slice(2, -1)
+  const missing = columns.filter((name) => !runs.some((run) => run.name === name))
+  const lines = [
+    ...shouldBe.filter((line) => !is.includes(line)).map((line) => `missing: ${line}`),
+    ...is.filter((line) => !shouldBe.includes(line)).map((line) => `not so any more: ${line}`),
+  ]
+  return { missing, lines }
 }

@@ -146,6 +146,8 @@ export interface Wire {
    * that is not retryable means: never, as it is (`WIRE_MESSAGE_REFUSED`). After a retryable error the later messages of
    * that key are not sent, and carry a retryable error too: {@link sendByKey} does that.
    *
+   * It is called again before earlier calls have resolved (a few at a time); their keys are then different ones.
+   *
    * @throws QuadrilleError `WIRE_UNREACHABLE` when nothing is known of any of them: all are sent again.
    */
   send(messages: readonly OutgoingMessage[]): Promise<readonly (QuadrilleError | null)[]>

@@ -1,7 +1,7 @@
 /** What a wire can not send or read holds up nothing else, and nothing of it is lost. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isQuadrilleError, service } from 'quadrille'
+import { isQuadrilleError, QuadrilleError, service } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
 import { Answered, Asked, ledgerFile } from './setup.ts'
 import { app, collect, memoryHub, refusedFor, scripted, until } from './wire-setup.ts'
@@ -88,6 +88,25 @@ test('after the last attempt it is a dead letter with the history of its tries, 
   assert.equal((await here.health()).ok, true)
 })
 
+test('an event over which the adapter itself breaks is a dead letter after its attempts, and holds up nothing else', async (t) => {
+  const counted = scripted(memoryHub().wire(), () => null)
+  const breaking = {
+    ...counted.wire,
+    async send(messages: Parameters<typeof counted.wire.send>[0]) {
+      if (messages.some(({ event }) => event.data.includes('"n":0}'))) throw new TypeError('it can not be encoded')
+      return counted.wire.send(messages)
+    },
+  }
+  const here = await app(t, { services: [asker], wires: [{ wire: breaking, retry: quick }] })
+  await here.transact(asker, () => [Asked({ id: 'other', n: 1 }), ...asks('k', 'k', 'k'), Asked({ id: 'more', n: 1 })])
+  await until('the others', () => counted.taken.length === 4)
+  const [letter] = await here.deadLetters.list()
+  assert.equal(letter?.code, 'WIRE_SEND_FAILED')
+  assert.equal(letter.attempts.length, 3)
+  assert.match(letter.attempts[0]!.message, /it can not be encoded/)
+  await until('nothing is left', async () => (await here.health()).wires[0]!.sending.parked === 0)
+})
+
 test('while the broker is away nothing is parked and nothing dies; afterwards everything goes in order', async (t) => {
   const hub = memoryHub()
   const seen: number[] = []
@@ -127,6 +146,37 @@ test('a broker that refuses everything for a while fills no dead letters', async
   assert.deepEqual(await here.deadLetters.list(), [])
   wedged = false
   await until('all', () => counted.taken.length === 4)
+})
+
+test('a broker that is said to be away for each event by itself is away: nothing is parked and no try is counted', async (t) => {
+  let away = true
+  const unreachable = new QuadrilleError('WIRE_UNREACHABLE', { wire: 'memory', message: 'no leader' })
+  const counted = scripted(memoryHub().wire(), ({ event }) => (away && event.key !== 'fine' ? unreachable : null))
+  const failed = collect('sendFailed')
+  const here = await app(t, { services: [asker], wires: [{ wire: counted.wire, retry: quick }], hooks: failed.hooks })
+  await here.transact(asker, () => asks('fine', 'a', 'b', 'a'))
+  await until('several tries', () => counted.asked.filter(({ event }) => event.key === 'a').length > quick.attempts)
+  assert.equal((await here.health()).wires[0]!.sending.parked, 0)
+  away = false
+  await until('all', () => counted.taken.length === 4)
+  assert.deepEqual(failed.facts, [])
+})
+
+test('a key with more parked events than are sent at once loses none, and stays in order', async (t) => {
+  let broken = true
+  const counted = scripted(memoryHub().wire(), ({ event }) =>
+    broken && event.key === 'k' && event.data.includes('"n":0}') ? refusedFor.now() : null,
+  )
+  const retry = { attempts: 1_000, base: '10ms', max: '20ms' } as const
+  const here = await app(t, { services: [asker], wires: [{ wire: counted.wire, retry }] })
+  await here.transact(asker, () => Asked({ id: 'other', n: 1 }))
+  await until('it works', () => counted.taken.length === 1)
+  await here.transact(asker, () => asks(...Array.from({ length: 130 }, () => 'k')))
+  await until('all are parked', async () => (await here.health()).wires[0]!.sending.parked === 130)
+  broken = false
+  await until('all', () => counted.taken.length === 131)
+  const numbers = counted.taken.slice(1).map(({ event }) => (JSON.parse(event.data) as { n: number }).n)
+  assert.deepEqual(numbers, [...Array(130).keys()])
 })
 
 test('an app starts while the broker is away, and works when it comes', async (t) => {

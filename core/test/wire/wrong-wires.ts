@@ -246,6 +246,19 @@ const wrongInOrder: readonly WrongWire[] = [
     make: (good) => sending((messages) => reversed(good, messages)),
   },
   {
+    name: 'a call of send that comes while another one is under way is answered with it, and its messages are forgotten',
+    catches: ['several calls of send at a time, each of other keys, are answered each and keep the order of each key'],
+    make: (good, { env }) => {
+      let busy = false
+      return sending(async (messages) => {
+        if (busy) return messages.map(() => null)
+        busy = true
+        await sleep(env, 5)
+        return good.send(messages).finally(() => (busy = false))
+      })
+    },
+  },
+  {
     name: 'what is refused goes to the back',
     catches: ['events of one key stay in order when the ledger refuses deliveries'],
     make: (good, { env }) =>

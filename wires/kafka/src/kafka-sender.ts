@@ -2,7 +2,7 @@
  * Sends events in order per key.
  *
  * A call is cut into rounds: each has at most one record batch for a partition, and a batch is no larger than a broker
- * takes. Rounds go one after the other, and so do calls: what is acknowledged of a partition is always the beginning of
+ * takes. Rounds go one after the other, and so do calls that have not come together: what is acknowledged of a partition is always the beginning of
  * what was sent. The producer is idempotent, so that a try of its own leaves no double. When a round fails for good the
  * client begins a new producer id; what is sent again then may be there twice, but each event for the first time still
  * in order.
@@ -25,6 +25,12 @@ interface Placed extends OutgoingRecord {
   readonly partition: string
 }
 
+interface Call {
+  readonly messages: readonly OutgoingMessage[]
+  readonly resolve: (results: readonly Result[]) => void
+  readonly reject: (error: unknown) => void
+}
+
 /** What a wire hands to its sender. */
 export interface SenderParts {
   readonly settings: KafkaSettings
@@ -43,7 +49,8 @@ const batchOverheadBytes = 61
 export class KafkaSender {
   readonly #parts: SenderParts
   #producer: Producer | undefined
-  #last: Promise<unknown> = Promise.resolve()
+  #calls: Call[] = []
+  #busy = false
   #closed = false
 
   constructor(parts: SenderParts) {
@@ -74,11 +81,27 @@ export class KafkaSender {
     }
   }
 
-  /** As `Wire.send`. */
+  /** As `Wire.send`. Calls that come while another one is under way go on together. */
   send(messages: readonly OutgoingMessage[]): Promise<readonly Result[]> {
-    const turn = this.#last.then(() => this.#send(messages))
-    this.#last = turn.catch(() => {})
-    return turn
+    return new Promise((resolve, reject) => {
+      this.#calls.push({ messages, resolve, reject })
+      if (!this.#busy) void this.#run()
+    })
+  }
+
+  async #run(): Promise<void> {
+    this.#busy = true
+    while (this.#calls.length > 0) {
+      const calls = this.#calls.splice(0)
+      try {
+        const results = await this.#send(calls.flatMap(({ messages }) => messages))
+        let at = 0
+        for (const { messages, resolve } of calls) resolve(results.slice(at, (at += messages.length)))
+      } catch (error) {
+        for (const { reject } of calls) reject(error)
+      }
+    }
+    this.#busy = false
   }
 
   async #send(messages: readonly OutgoingMessage[]): Promise<readonly Result[]> {

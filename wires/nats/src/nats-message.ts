@@ -1,5 +1,5 @@
 /** CloudEvents over NATS: the 1.0 binding, whose headers are `ce-` and percent-encoded, and the subjects of types. */
-import { headers, type MsgHdrs } from '@nats-io/transport-node'
+import { MsgHdrsImpl, type MsgHdrs } from '@nats-io/transport-node'
 import { toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
 
 const prefix = 'ce-'
@@ -36,23 +36,37 @@ export interface NatsMessage {
   readonly headers: MsgHdrs
   /** What counts for the limits of the server: headers and body. */
   readonly bytes: number
+  /** Why it can not be sent at all; null when it can. */
+  readonly problem: string | null
 }
 
 const headerFrame = 'NATS/1.0\r\n\r\n'.length
 const pairFrame = ': \r\n'.length
 const idHeader = 'Nats-Msg-Id'
+/** Attributes that came from elsewhere may have any name. */
+const headerName = /^[\x21-\x39\x3b-\x7e]+$/
 
 /** Writes an event in binary mode. */
 export function toNatsMessage(subjectPrefix: string, { event, dedupeId }: OutgoingMessage): NatsMessage {
   const { attributes, data } = toBinaryEvent(event)
-  const written = headers()
-  let bytes = headerFrame + Buffer.byteLength(data) + idHeader.length + Buffer.byteLength(dedupeId) + pairFrame
+  // Not appended one by one: each `append` of the client goes through all headers before it.
+  const id = encodeHeader(dedupeId)
+  const written: Record<string, string[]> = { [idHeader]: [id] }
+  let problem: string | null = null
+  let bytes = headerFrame + Buffer.byteLength(data) + idHeader.length + id.length + pairFrame
   for (const [name, value] of Object.entries(attributes)) {
     const text = encodeHeader(value)
-    written.append(prefix + name, text)
+    if (!headerName.test(name)) problem = `the name ${JSON.stringify(name)} can not stand in a header`
+    written[prefix + name] = [text]
     bytes += prefix.length + name.length + text.length + pairFrame
   }
-  return { subject: subjectOf(subjectPrefix, event.type), body: data, headers: written, bytes }
+  return {
+    subject: subjectOf(subjectPrefix, event.type),
+    body: data,
+    headers: MsgHdrsImpl.fromRecord(written),
+    bytes,
+    problem,
+  }
 }
 
 /** Reads a message in either mode. */

@@ -23,7 +23,7 @@ export const isMissing = (error: unknown): boolean =>
   error instanceof JetStreamApiError && notFoundCodes.includes(error.code)
 
 /** True when nobody answers for JetStream; the client does not export the class of its error. */
-export const isNotEnabled = (error: unknown): boolean => error instanceof Error && error.name === 'JetStreamNotEnabled'
+const isNotEnabled = (error: unknown): boolean => error instanceof Error && error.name === 'JetStreamNotEnabled'
 
 /** Undefined when what is asked for does not exist. */
 async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {

@@ -1,14 +1,14 @@
 /** The wire: one connection that sends, and one for each subscription. */
-import { jetstream, jetstreamManager, JetStreamApiError } from '@nats-io/jetstream'
-import type { JetStreamClient, JetStreamManager, StreamInfo } from '@nats-io/jetstream'
+import { jetstreamManager, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node'
 import { QuadrilleError, sendByKey } from 'quadrille'
 import type { Deliver, OutgoingMessage, Receiver, Subscription } from 'quadrille'
 import type { Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
 import { toNatsMessage } from './nats-message.ts'
 import { natsSettings, type NatsOptions, type NatsSettings } from './nats-options.ts'
+import { NatsPublisher, nobody } from './nats-publisher.ts'
 import { NatsReceiver } from './nats-receiver.ts'
-import { ensureStream, isNotEnabled, wireError } from './nats-topology.ts'
+import { ensureStream, wireError } from './nats-topology.ts'
 
 const messageBytesDefault = 1_048_576
 /** The server's code for a message that is larger than the stream allows. */
@@ -18,7 +18,7 @@ const tooLarge = 10054
 interface Link {
   readonly context: WireContext
   readonly connection: NatsConnection
-  readonly client: JetStreamClient
+  readonly publisher: NatsPublisher
   readonly manager: JetStreamManager
 }
 
@@ -57,7 +57,9 @@ export class NatsWire implements Wire {
     try {
       const manager = await jetstreamManager(connection, { timeout: timeoutMs })
       this.#stream = await ensureStream(manager, this.#settings)
-      this.#link = { context, connection, manager, client: jetstream(connection, { timeout: timeoutMs }) }
+      const { inboxPrefix } = this.#settings.connection
+      const publisher = new NatsPublisher({ connection, env: context.env, timeoutMs, inboxPrefix })
+      this.#link = { context, connection, manager, publisher }
     } catch (error) {
       await connection.close()
       throw wireError(name, error)
@@ -73,6 +75,7 @@ export class NatsWire implements Wire {
     const link = this.#link
     this.#link = null
     await link?.connection.close()
+    link?.publisher.close()
   }
 
   async send(messages: readonly OutgoingMessage[]): Promise<readonly (QuadrilleError | null)[]> {
@@ -132,19 +135,16 @@ export class NatsWire implements Wire {
 
   async #sendOne(link: Link, message: OutgoingMessage): Promise<QuadrilleError | null> {
     const { type } = message.event
-    const { subject, body, headers, bytes } = toNatsMessage(this.#settings.prefix, message)
+    const { subject, body, headers, bytes, problem } = toNatsMessage(this.#settings.prefix, message)
     const bytesMax = this.capabilities.messageBytesMax!
     if (bytes > bytesMax) return this.#refused(type, `it has ${bytes} bytes, and the server takes ${bytesMax}`)
-    try {
-      await link.client.publish(subject, body, { msgID: message.dedupeId, headers, timeout: this.#settings.timeoutMs })
-      return null
-    } catch (error) {
-      const text = error instanceof Error ? error.message : String(error)
-      if (error instanceof JetStreamApiError && error.code === tooLarge) return this.#refused(type, text)
-      // Nobody listens on the subject: the stream is gone, or the server has not loaded it yet.
-      if (isNotEnabled(error)) this.#restoreStream(link)
-      return new QuadrilleError('WIRE_SEND_FAILED', { wire: this.name, type, message: text }, error)
-    }
+    if (problem !== null) return this.#refused(type, problem)
+    const failure = await link.publisher.publish(subject, body, headers)
+    if (failure === null) return null
+    if (failure.code === tooLarge) return this.#refused(type, failure.message)
+    // The stream is gone, or the server has not loaded it yet.
+    if (failure.code === nobody) this.#restoreStream(link)
+    return new QuadrilleError('WIRE_SEND_FAILED', { wire: this.name, type, message: failure.message })
   }
 
   #refused(type: string, problem: string): QuadrilleError {

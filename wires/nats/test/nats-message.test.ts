@@ -68,28 +68,43 @@ describe('names', () => {
 })
 
 describe('a message', () => {
+  const event = {
+    id: 'e-1',
+    type: 'order.created',
+    version: 1,
+    source: 'orders',
+    key: 'Ł',
+    correlationId: 'e-1',
+    causationId: null,
+    reaction: null,
+    hops: 0,
+    time: 0,
+    traceparent: null,
+    tracestate: null,
+    data: '{"text":"Łódź"}',
+    extensions: null,
+    position: 7,
+  }
+  const textOf = (message: { headers: unknown }) =>
+    new TextDecoder().decode((message.headers as { encode(): Uint8Array }).encode())
+
   it('counts its bytes as the server does', () => {
-    const event = {
-      id: 'e-1',
-      type: 'order.created',
-      version: 1,
-      source: 'orders',
-      key: 'Ł',
-      correlationId: 'e-1',
-      causationId: null,
-      reaction: null,
-      hops: 0,
-      time: 0,
-      traceparent: null,
-      tracestate: null,
-      data: '{"text":"Łódź"}',
-      extensions: null,
-      position: 7,
-    }
     const message = toNatsMessage('q', { event, dedupeId: 'e-1#1' })
-    message.headers.set('Nats-Msg-Id', 'e-1#1')
-    const encoded = (message.headers as unknown as { encode(): Uint8Array }).encode()
-    assert.equal(message.bytes, encoded.length + Buffer.byteLength(event.data))
+    assert.equal(message.bytes, textOf(message).length + Buffer.byteLength(event.data))
+    assert.match(textOf(message), /\r\nNats-Msg-Id: e-1#1\r\n/)
+  })
+
+  it('has the headers that it should have, whatever its id is', () => {
+    const message = toNatsMessage('q', { event, dedupeId: 'e\r\nNats-Expected-Stream: other' })
+    assert.doesNotMatch(textOf(message), /^Nats-Expected-Stream/m)
+    assert.equal(message.bytes, textOf(message).length + Buffer.byteLength(event.data))
+  })
+
+  it('with an attribute that no header can carry is not sent', () => {
+    const carried = (name: string) =>
+      toNatsMessage('q', { event: { ...event, extensions: JSON.stringify({ [name]: 'x' }) }, dedupeId: 'e-1' }).problem
+    assert.equal(carried('tenant'), null)
+    for (const name of ['two words', 'a:b', 'a\r\nb', 'größe', '']) assert.match(carried(name)!, /can not stand/)
   })
 })
 

@@ -9,7 +9,7 @@ import type { IncomingMessage } from '../../wire/index.ts'
 import { checkSize } from '../emit.ts'
 import { deadRecord, receivedDead, type DeadBody } from '../failure-step.ts'
 import type { Settings } from '../settings.ts'
-import type { ForeignMessage } from './wire-options.ts'
+import type { ForeignMessage, WireSettings } from './wire-options.ts'
 
 /** Where dead letters go that no service could be found for. */
 export const receiveScope = '~receive'
@@ -126,6 +126,13 @@ export function receivedVia(event: NewEvent): string | null {
   if (event.extensions === null || !event.extensions.includes(viaName)) return null
   const via = (JSON.parse(event.extensions) as Record<string, unknown>)[viaName]
   return typeof via === 'string' ? via : null
+}
+
+/** True for what a wire sends: made here, or to be forwarded, and not come over this very wire. */
+export function isFor({ name, sends, forwards }: WireSettings, event: NewEvent): boolean {
+  if (!sends(event.type)) return false
+  const via = receivedVia(event)
+  return via === null || (forwards && via !== name)
 }
 
 /** The event without the mark. */

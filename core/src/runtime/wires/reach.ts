@@ -6,7 +6,8 @@
  *
  * While it is away nothing is parked and no attempt is counted: an outage must not fill the dead letters.
  */
-import type { QuadrilleError } from '../../base/index.ts'
+import { isQuadrilleError, QuadrilleError } from '../../base/index.ts'
+import { sendByKey, type OutgoingMessage, type Wire } from '../../wire/index.ts'
 import type { RelayContext } from './relay.ts'
 
 const pauseMinMs = 50
@@ -88,5 +89,32 @@ export class Reach {
     this.#away = null
     tools.log.warn({ wire: wire.name, awayMs }, 'events are sent again')
     tell.tell('wire', { wire: wire.name, service: null, state: 'restored', why: `after ${awayMs} ms` })
+  }
+}
+
+/**
+ * As `wire.send`. An adapter that breaks over one of the messages must not hold up the others: they are sent one by one
+ * then, and only what breaks it again has failed.
+ *
+ * @throws QuadrilleError what the wire throws.
+ */
+export async function answersOf(
+  wire: Wire,
+  messages: readonly OutgoingMessage[],
+): Promise<readonly (QuadrilleError | null)[]> {
+  if (messages.length === 0) return []
+  try {
+    return await wire.send(messages)
+  } catch (error) {
+    if (isQuadrilleError(error)) throw error
+    return sendByKey(messages, async (message) => {
+      try {
+        return (await wire.send([message]))[0] ?? null
+      } catch (alone) {
+        if (isQuadrilleError(alone)) return alone
+        const { type } = message.event
+        return new QuadrilleError('WIRE_SEND_FAILED', { wire: wire.name, type, message: String(alone) }, alone)
+      }
+    })
   }
 }

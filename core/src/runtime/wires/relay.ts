@@ -2,39 +2,31 @@
  * The relay: hands the events that were made here to one wire, in order per key. There is one reader for each wire; its
  * partitions are leased, so that processes share the work and each partition has one of them.
  *
- *     start --> turn --something sent or parked--> turn
- *                    --nothing to do-------------> rest --woken, or something is due--> turn
- *                    --broker out of reach-------> away: pause, growing, then a turn with a few events as a probe
- *                    --ledger or lease in trouble-> pause, turn
+ *     start --> turn --something read or settled--> turn
+ *                    --nothing to do--------------> rest --woken, something has landed or is due--> turn
+ *                    --broker out of reach--------> away: pause, growing, then a turn with a few events as a probe
+ *                    --ledger or lease in trouble--> pause, turn
  *     stop: what the ledger holds is sent, unless the broker is away; then the leases are given back
  *
- * A turn is one batch: parked events that are due, or a page of the log. The checkpoint moves after the broker has
- * acknowledged, so a relay that dies sends some events twice, with the same id, and loses none.
+ * A turn settles what has landed, then sends parked events that are due, or launches a page of the log. The checkpoint
+ * moves after the broker has acknowledged, and is saved now and then, so a relay that dies sends some events twice, with
+ * the same id, and loses none.
  */
 import { isQuadrilleError, sleep, type Cancel, type QuadrilleError } from '../../base/index.ts'
-import { partitionCount, partitionOf, type EventRecord } from '../../contracts/index.ts'
+import { partitionOf, type EventRecord } from '../../contracts/index.ts'
 import type { Ledger, LedgerRecord, RecordKey } from '../../ledger/index.ts'
 import { deadKind } from '../failure-step.ts'
 import type { ContextTools } from '../handler-context.ts'
 import { LeaseKeeper } from '../lease-keeper.ts'
 import type { Settings } from '../settings.ts'
 import type { Telling } from '../telling.ts'
-import { laneOf } from '../work.ts'
-import { receivedVia } from './intake.ts'
-import { Reach } from './reach.ts'
+import { Flights, type Landing } from './flights.ts'
+import { isFor } from './intake.ts'
+import { ParkedLanes } from './parked-lanes.ts'
+import { answersOf, Reach } from './reach.ts'
 import {
-  cut,
-  messageOf,
-  outcomeOf,
-  parcel,
-  parcelOf,
-  parkedKind,
-  parkedLanes,
-  parkedRecord,
-  sendReaction,
-  type Parcel,
-  type SendFailure,
-} from './relay-records.ts'
+  cut, messageOf, outcomeOf, parcel, parkedKind, parkedRecord, type Outcome, type Parcel, type SendFailure,
+} from './relay-records.ts' // prettier-ignore
 import type { WireSettings } from './wire-options.ts'
 import type { WireReport } from './wire-report.ts'
 
@@ -51,14 +43,14 @@ export interface RelayContext {
   readonly opened: Promise<void>
 }
 
-const pageMax = 1_000
+const pageMax = 500
 const probeMax = 10
-const lanesMax = 100
-const laneEventsMax = 50
 const pauseAfterErrorMs = 50
 const pauseAfterErrorMaxMs = 5_000
 /** How often all parked events are looked through, although nobody has told of a change. */
 const scanMs = 30_000
+/** How long the ledger need not be told that events were sent: a relay that dies sends those again. */
+const saveMs = 100
 
 /** The name of the relay's reader in the ledger. */
 export const relayReader = (wire: string): string => `~relay/${wire}`
@@ -74,14 +66,17 @@ export class Relay {
   #woken = false
   #resting: (() => void) | undefined
   #lookedAt = -Infinity
-  /** Keys with parked events, in the partitions held. */
-  #lanes = new Set<string>()
-  #nextDue = 0
-  /** Dedupe ids that the broker has, of events that the checkpoint has not passed. */
-  #taken = new Set<string>()
-  #unsaved = false
-  #errors = 0
   #scannedAt = -Infinity
+  readonly #flights: Flights
+  readonly #parked: ParkedLanes
+  /** How far the log has been read, when that is further than the checkpoint. */
+  #readUpTo = -1
+  /** Dedupe ids that the broker has, of events that the checkpoint has not passed, and their positions. */
+  readonly #taken = new Map<string, number>()
+  /** When the checkpoint is to be saved. */
+  #saveAt = Infinity
+  #errors = 0
+  #trouble: unknown
   readonly #reach: Reach
 
   constructor(context: RelayContext) {
@@ -91,6 +86,13 @@ export class Relay {
     const plan = { reader: this.reader, start }
     this.#reach = new Reach(context, this.#stopping.signal)
     this.#leases = new LeaseKeeper({ settings, ledger, tell, tools, plan }, () => this.wake())
+    this.#parked = new ParkedLanes(ledger, this.reader)
+    this.#flights = new Flights({
+      send: (parcels) => this.#send(parcels),
+      landed: ({ puts }) => this.#parked.add(puts),
+      isParked: (key) => this.#parked.has(key),
+      wake: () => this.wake(),
+    })
   }
 
   async start(): Promise<void> {
@@ -115,7 +117,8 @@ export class Relay {
   }
 
   get isIdle(): boolean {
-    return (this.#resting !== undefined && !this.#woken) || this.#reach.isPausing
+    const rests = this.#resting !== undefined && !this.#woken && this.#flights.size === 0
+    return rests || this.#reach.isPausing
   }
 
   /** Sends what is there, unless the broker is away; gives back the leases. Never throws. */
@@ -160,15 +163,7 @@ export class Relay {
 
   async #oldestUnsent(position: number): Promise<EventRecord | undefined> {
     const page = await this.#context.ledger.read({ after: position, limit: 100, types: this.#context.wire.sendsOnly })
-    return page.events.find((event) => this.#isOurs(event) && !this.#taken.has(event.id))
-  }
-
-  /** True for what this wire sends: made here, or to be forwarded, and not come over this very wire. */
-  #isOurs(event: EventRecord): boolean {
-    const { name, sends, forwards } = this.#context.wire
-    if (!sends(event.type)) return false
-    const via = receivedVia(event)
-    return via === null || (forwards && via !== name)
+    return page.events.find((event) => isFor(this.#context.wire, event) && !this.#taken.has(event.id))
   }
 
   async #run(): Promise<void> {
@@ -190,7 +185,7 @@ export class Relay {
     const { settings, tools } = this.#context
     if (isQuadrilleError(error, 'LEDGER_CLOSED')) return this.#stopping.abort()
     this.#leases.doubt()
-    this.#scannedAt = this.#lookedAt = -Infinity
+    await this.#ground()
     if (!isQuadrilleError(error, 'LEASE_LOST')) {
       this.#errors += 1
       tools.log.error({ err: error, reader: this.reader }, 'the relay could not go on; it tries again')
@@ -199,156 +194,139 @@ export class Relay {
     await sleep(settings.env, settings.env.random() * pauseMs, this.#stopping.signal)
   }
 
-  /** One batch. Returns false when there was nothing to do. */
+  /** Returns false when there was nothing to do. */
   async #turn(): Promise<boolean> {
-    const { settings } = this.#context
-    const moved = await this.#leases.settle(new Set())
+    const { env, pollMs } = this.#context.settings
+    const moved = await this.#leases.settle(noneInUse)
     if (moved.size > 0) {
+      await this.#ground()
       this.#taken.clear()
-      this.#scannedAt = -Infinity
     }
-    if (moved.size > 0 || settings.env.elapsed() - this.#lookedAt >= settings.pollMs) await this.#look()
+    if (env.elapsed() - this.#lookedAt >= pollMs) {
+      // No wake-up tells that something was parked or made due by others.
+      this.#lookedAt = env.elapsed()
+      this.#parked.nextDue = 0
+    }
     if (this.#leases.size === 0) return false
-    if (this.#nextDue <= settings.env.now() && (await this.#sendParked())) return true
-    return this.#sendPage()
+    const settled = await this.#settleLanded()
+    if (this.#saveAt <= env.elapsed()) await this.#commit([], [], this.#leases.position)
+    if (this.#parked.nextDue <= env.now()) {
+      // What is parked goes between flights, so that the keys of both are never in the air at once.
+      if (this.#flights.size > 0) return settled
+      if (env.elapsed() - this.#scannedAt >= scanMs) await this.#scan()
+      if (await this.#sendParked()) return true
+    }
+    return (await this.#launchPage()) || settled
   }
 
-  /** What no wake-up tells: that something is due, and now and then which keys are parked. */
-  async #look(): Promise<void> {
-    const { settings } = this.#context
-    this.#lookedAt = settings.env.elapsed()
-    if (this.#leases.size === 0) return
-    if (this.#unsaved) await this.#commit([], [], this.#leases.position)
-    this.#nextDue = 0
-    if (settings.env.elapsed() - this.#scannedAt < scanMs) return
-    this.#scannedAt = settings.env.elapsed()
-    await this.#scan()
+  /** Waits for what is in the air and forgets it: it is read, and sent, again. */
+  async #ground(): Promise<void> {
+    await this.#flights.abandon()
+    this.#readUpTo = -1
+    this.#scannedAt = this.#lookedAt = -Infinity
   }
 
   /** Learns which keys are parked. One whose first event was discarded meanwhile has nobody who would wake it. */
   async #scan(): Promise<void> {
-    const { ledger, settings } = this.#context
-    const first = await parkedLanes(ledger, this.reader, this.#leases.partitions)
-    this.#lanes = new Set(first.keys())
-    const asleep = [...first.values()].filter((record) => record !== null)
-    const due = settings.env.now()
-    if (asleep.length > 0)
-      await this.#commit(
-        asleep.map((record) => ({ ...record, due })),
-        [],
-        this.#leases.position,
-      )
+    const { env } = this.#context.settings
+    this.#scannedAt = env.elapsed()
+    const asleep = await this.#parked.scan(this.#leases.partitions)
+    const woken = asleep.map((record) => ({ ...record, due: env.now() }))
+    if (woken.length > 0) await this.#commit(woken, [], this.#leases.position)
   }
 
-  async #sendPage(): Promise<boolean> {
-    const { ledger } = this.#context
-    const after = this.#leases.position
-    const limit = this.#reach.away ? probeMax : pageMax
-    const page = await ledger.read({ after, limit, types: this.#context.wire.sendsOnly })
+  /** Reads a page of the log and sends what is ours of it. */
+  async #launchPage(): Promise<boolean> {
+    const { ledger, settings, wire } = this.#context
+    const isProbe = this.#reach.away !== null
+    const room = isProbe ? (this.#flights.size === 0 ? probeMax : 0) : this.#flights.room
+    if (room <= 0) return false
+    const after = Math.max(this.#readUpTo, this.#leases.position)
+    const page = await ledger.read({ after, limit: Math.min(room, pageMax), types: wire.sendsOnly })
     const { events, upTo, isCut } = cut(page.events, page.upTo)
     const ours = events.filter(
-      (event) => this.#leases.wants(partitionOf(event.key), event.position) && this.#isOurs(event),
+      (event) => this.#leases.wants(partitionOf(event.key), event.position) && isFor(this.#context.wire, event),
     )
-    if (ours.length === 0) {
-      if (upTo > after) {
-        this.#leases.advance(upTo)
-        this.#unsaved = true
-      }
-      return isCut || !page.end
+    this.#readUpTo = upTo
+    if (ours.length > 0) this.#flights.launch(ours.map(parcel), upTo)
+    else if (this.#flights.size === 0 && upTo > this.#leases.position) this.#passed(upTo, settings.pollMs)
+    return ours.length > 0 || isCut || !page.end
+  }
+
+  /** Settles what has landed, in the order of the log. Returns false when nothing has. */
+  async #settleLanded(): Promise<boolean> {
+    for (let settled = false; ; settled = true) {
+      const flight = this.#flights.takeLanded()
+      if (flight === undefined) return settled
+      if (flight.landing) await this.#settle(flight.landing, flight.upTo)
+      else await this.#lost()
     }
-    const parcels = ours.map(parcel)
-    const behind = parcels.filter(({ event }) => this.#lanes.has(laneOf(sendReaction, event.key)))
-    const free = behind.length === 0 ? parcels : parcels.filter((each) => !behind.includes(each))
-    const results = await this.#send(free)
-    if (results === null) return true
-    await this.#settle(free, results, {
-      puts: behind.map((each) => parkedRecord(this.reader, each, null)),
-      position: upTo,
-    })
-    return true
+  }
+
+  /** Nothing is known of what became of a batch: nothing changes but the pause. */
+  async #lost(): Promise<void> {
+    await this.#ground()
+    await this.#reach.pause(this.#trouble)
   }
 
   /** Sends what is due, with what waits behind it. */
   async #sendParked(): Promise<boolean> {
-    const { ledger, settings } = this.#context
-    const nowMs = settings.env.now()
-    const { partitions } = this.#leases
-    const all = partitions.length === partitionCount
-    const scope = { scope: this.reader, kind: parkedKind }
-    const limit = this.#reach.away ? 1 : lanesMax
-    const due = await ledger.query({ ...scope, order: 'due', limit: limit + 1, ...(all ? {} : { partitions }) })
-    const ready = due.filter((record) => record.due! <= nowMs).slice(0, limit)
-    this.#nextDue = due.find((record) => record.due! > nowMs)?.due ?? (due.length > limit ? nowMs : Infinity)
-    if (ready.length === 0) return false
-    const parcels: Parcel[] = []
-    const next: LedgerRecord[] = []
-    const emptied = new Set<string>()
-    for (const lane of new Set(ready.map((record) => record.lane!))) {
-      const waiting = await ledger.query({ ...scope, order: 'seq', lane, limit: laneEventsMax + 1 })
-      parcels.push(...waiting.slice(0, laneEventsMax).map(parcelOf))
-      const beyond = waiting[laneEventsMax]
-      if (beyond) next.push({ ...beyond, due: nowMs })
-      else emptied.add(lane)
+    const lanesMax = this.#reach.away ? 1 : undefined
+    const due = await this.#parked.due(this.#context.settings.env.now(), this.#leases.partitions, lanesMax)
+    if (due === undefined) return false
+    const outcome = await this.#send(due.parcels, due.next)
+    if (outcome === null) {
+      await this.#lost()
+      return true
     }
-    const results = await this.#send(parcels)
-    if (results === null) return true
-    await this.#settle(parcels, results, { next, position: this.#leases.position })
-    parcels.forEach((each, index) => results[index]?.retryable && emptied.delete(laneOf(sendReaction, each.event.key)))
-    for (const lane of emptied) this.#lanes.delete(lane)
-    this.#nextDue = 0
+    await this.#settle({ outcome, behind: [] }, this.#leases.position)
+    this.#parked.remove(due.emptied)
+    this.#parked.add(outcome.puts)
+    this.#parked.nextDue = 0
     return true
   }
 
-  /** Hands parcels to the wire. Null when the broker is out of reach: nothing changes then but the pause. */
-  async #send(parcels: readonly Parcel[]): Promise<readonly (QuadrilleError | null)[] | null> {
-    const { wire } = this.#context
-    const messages = parcels.map(messageOf)
-    const open = messages.filter(({ dedupeId }) => !this.#taken.has(dedupeId))
-    let answers: readonly (QuadrilleError | null)[]
-    try {
-      answers = open.length === 0 ? [] : await wire.wire.send(open)
-    } catch (error) {
-      await this.#reach.pause(error)
-      return null
-    }
-    open.forEach(({ dedupeId }, index) => answers[index] === null && this.#taken.add(dedupeId))
-    const trouble = await this.#reach.trouble(answers)
-    if (trouble) {
-      await this.#reach.pause(trouble)
-      return null
-    }
-    if (open.length > 0) this.#reach.back(answers.includes(null))
-    const byId = new Map(open.map(({ dedupeId }, index) => [dedupeId, answers[index]!]))
-    return messages.map(({ dedupeId }) => byId.get(dedupeId) ?? null)
-  }
-
-  /** Writes down what became of the parcels, and moves the checkpoint. */
-  async #settle(
-    parcels: readonly Parcel[],
-    results: readonly (QuadrilleError | null)[],
-    more: {
-      readonly puts?: readonly LedgerRecord[]
-      readonly next?: readonly LedgerRecord[]
-      readonly position: number
-    },
-  ): Promise<void> {
-    const { settings, wire, tell } = this.#context
+  /** Hands parcels to the wire. Null when the broker is out of reach, for `#trouble`. */
+  async #send(parcels: readonly Parcel[], next: readonly LedgerRecord[] = []): Promise<Outcome | null> {
+    const { wire, settings } = this.#context
     const { env } = settings
-    const nowMs = env.now()
-    const { sent, failures, puts, removes } = outcomeOf(parcels, results, {
+    const messages = parcels.map(messageOf)
+    const open = this.#taken.size === 0 ? messages : messages.filter(({ dedupeId }) => !this.#taken.has(dedupeId))
+    const errors = new Map<string, QuadrilleError>()
+    try {
+      const answers = await answersOf(wire.wire, open)
+      for (const [index, { dedupeId, event }] of open.entries()) {
+        const answer = answers[index]!
+        if (answer === null) this.#taken.set(dedupeId, event.position)
+        else errors.set(dedupeId, answer)
+      }
+      const trouble = await this.#reach.trouble(answers)
+      if (trouble) throw trouble
+      if (open.length > 0) this.#reach.back(answers.includes(null))
+    } catch (error) {
+      this.#trouble = error
+      return null
+    }
+    const results = messages.map(({ dedupeId }) => errors.get(dedupeId) ?? null)
+    return outcomeOf(parcels, results, {
       reader: this.reader,
       retry: wire.retry,
-      next: more.next ?? [],
-      nowMs,
+      next,
+      nowMs: env.now(),
       random: () => env.random(),
       letter: () => env.uuid(),
     })
-    const all = [...(more.puts ?? []), ...puts]
-    await this.#commit(all, removes, more.position)
-    for (const { lane, kind } of all) if (kind === parkedKind) this.#lanes.add(lane!)
-    if (all.length > 0) this.#nextDue = 0
+  }
+
+  /** Writes down what became of events, and moves the checkpoint. */
+  async #settle({ outcome, behind }: Landing, position: number): Promise<void> {
+    const { settings, wire, tell } = this.#context
+    const { sent, failures, removes } = outcome
+    const puts = [...behind.map((each) => parkedRecord(this.reader, each, null)), ...outcome.puts]
+    if (puts.length > 0 || removes.length > 0) await this.#commit(puts, removes, position)
+    else this.#passed(position, saveMs)
     if (sent.length > 0 && tell.wants('sent'))
-      tell.tell('sent', { wire: wire.name, events: sent, ageMs: Math.max(0, nowMs - sent[0]!.time) })
+      tell.tell('sent', { wire: wire.name, events: sent, ageMs: Math.max(0, settings.env.now() - sent[0]!.time) })
     for (const failure of failures) this.#tellFailure(failure)
   }
 
@@ -362,6 +340,16 @@ export class Relay {
     )
   }
 
+  /** Everything up to here is done; the ledger is told within some time. */
+  #passed(position: number, withinMs: number): void {
+    this.#leases.advance(position)
+    this.#saveAt = Math.min(this.#saveAt, this.#context.settings.env.elapsed() + withinMs)
+    for (const [id, at] of this.#taken) {
+      if (at > position) break
+      this.#taken.delete(id)
+    }
+  }
+
   async #commit(puts: readonly LedgerRecord[], removes: readonly RecordKey[], position: number): Promise<void> {
     const { ledger, settings } = this.#context
     const claim = { reader: this.reader, owner: settings.instance, epochs: this.#leases.epochs, position }
@@ -369,30 +357,39 @@ export class Relay {
       await tx.hold(claim)
       if (puts.length > 0 || removes.length > 0) await tx.save(puts, removes)
     })
-    this.#leases.advance(position)
-    this.#unsaved = false
-    this.#taken.clear()
+    this.#passed(position, 0)
+    this.#saveAt = Infinity
   }
 
   /** The last events before the end. */
   async #flush(): Promise<void> {
-    while (!this.#aborted.signal.aborted && !this.#reach.away && this.#leases.size > 0)
-      if (!(await this.#sendPage())) break
-    if (this.#unsaved && this.#leases.size > 0) await this.#commit([], [], this.#leases.position)
+    while (!this.#aborted.signal.aborted && !this.#reach.away && this.#leases.size > 0) {
+      this.#woken = false
+      const settled = await this.#settleLanded()
+      if ((await this.#launchPage()) || settled) continue
+      if (this.#flights.size === 0) break
+      if (!this.#woken) await this.#rest()
+    }
+    if (this.#saveAt < Infinity && this.#leases.size > 0) await this.#commit([], [], this.#leases.position)
   }
 
+  /** Until woken, or something is due. */
   async #rest(): Promise<void> {
     const { env, pollMs } = this.#context.settings
-    const untilDueMs = this.#leases.size === 0 ? Infinity : this.#nextDue - env.now()
-    const waitMs = Math.max(0, Math.min(this.#lookedAt + pollMs - env.elapsed(), untilDueMs))
+    const nowMs = env.elapsed()
+    const isFree = this.#leases.size > 0 && this.#flights.size === 0
+    const untilDueMs = isFree ? this.#parked.nextDue - env.now() : Infinity
+    const waitMs = Math.max(0, Math.min(this.#lookedAt + pollMs - nowMs, this.#saveAt - nowMs, untilDueMs))
     let cancel: Cancel = () => {}
     const rested = new Promise<void>((resolve) => {
       this.#resting = resolve
       cancel = env.timer(waitMs, resolve)
     })
-    this.#context.tell.tell('idle', { reader: this.reader })
+    if (this.isIdle) this.#context.tell.tell('idle', { reader: this.reader })
     await rested
     this.#resting = undefined
     cancel()
   }
 }
+
+const noneInUse: ReadonlySet<number> = new Set()

@@ -30,6 +30,21 @@ export const orderCases: readonly WireCase[] = [
     },
   },
   {
+    name: 'several calls of send at a time, each of other keys, are answered each and keep the order of each key',
+    async run(world) {
+      const inbox = new Inbox(world)
+      await world.receive(world.wire, inbox.deliver)
+      const events = wireEvents(world, 240, 6)
+      const sendLane = (lane: number) => {
+        const own = events.filter((_, index) => (index % 6) % 3 === lane)
+        return sendAll(world.wire, own, 10)
+      }
+      await Promise.all([0, 1, 2].map(sendLane))
+      await inbox.has(idsOf(events), 'all arrive')
+      if (world.capabilities.order !== 'none') inOrder(inbox, events, 'the order of each key is that of sending')
+    },
+  },
+  {
     name: 'events of one key stay in order when they are of several types',
     unless: ordered,
     async run(world) {

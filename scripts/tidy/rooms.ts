@@ -75,6 +75,7 @@ const knowsSqlite = (path: string): boolean =>
   path.startsWith('core/src/testing/') ||
   // The user's own tables are SQLite's in a simulation, whatever its ledger.
   path === 'core/src/simulate/sim-tables.ts' ||
+  path === 'core/src/simulate/sim-statements.ts' ||
   posix.basename(path) === 'index.ts'
 
 /** SQLite is one ledger among others: only the default, testing and index files may import it. */

@@ -1,7 +1,7 @@
 /** What a conversation does when nothing goes wrong: what others with the same input are compared with. */
 import type { Talk } from './book.ts'
 import { looking } from './looking.ts'
-import type { State } from './machine.ts'
+import type { State } from './machine-types.ts'
 import type { SimRun } from './sim-run.ts'
 import type { SimTables } from './sim-tables.ts'
 import type { Stage } from './stage.ts'

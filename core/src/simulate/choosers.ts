@@ -8,6 +8,16 @@ export const defaultChooser: Chooser = {
   outcome: (_, [normal]) => normal!,
 }
 
+/** The default schedule, but each conversation begins when there is nothing left to do for those before it. */
+export const oneByOne: Chooser = {
+  step: (enabled) => {
+    const [first] = enabled
+    const next = first!.kind === 'begin' ? enabled.find(({ kind, early }) => kind !== 'begin' && !early) : undefined
+    return { step: next ?? first!, fault: undefined }
+  },
+  outcome: (_, [normal]) => normal!,
+}
+
 /** All choices at a point of a schedule: first those without a fault. */
 export function choicesAt(enabled: readonly Step[], faultsLeft: number, allowed: ReadonlySet<FaultKind>): Choice[] {
   const choices: Choice[] = []
@@ -52,6 +62,28 @@ export class OneOff implements Chooser {
     const here = this.counts.length === this.#at
     this.counts.push(options.length)
     return options[here ? Math.min(this.#other, options.length - 1) : 0]!
+  }
+}
+
+/** The default schedule with one fault of a kind, at the first place where it can happen, or the second, and so on. */
+export class OneFault implements Chooser {
+  readonly #kind: FaultKind
+  readonly #number: number
+  /** In how many places it could have happened. */
+  places = 0
+
+  constructor(kind: FaultKind, number: number) {
+    this.#kind = kind
+    this.#number = number
+  }
+
+  step([first]: readonly Step[]): Choice {
+    const here = first!.faults.includes(this.#kind) && this.places++ === this.#number
+    return { step: first!, fault: here ? this.#kind : undefined }
+  }
+
+  outcome(_: string, [normal]: readonly string[]): string {
+    return normal!
   }
 }
 

@@ -1,8 +1,9 @@
 /** Runs schedules one after the other and judges them. */
 import { hash } from 'node:crypto'
 import { QuadrilleError } from '../base/index.ts'
-import { baselineOf, type Baseline } from './baseline.ts'
-import { defaultChooser } from './choosers.ts'
+import { baselineOf, counters, type Baseline } from './baseline.ts'
+import { defaultChooser, oneByOne } from './choosers.ts'
+import { looking } from './looking.ts'
 import { redeliver } from './redelivery.ts'
 import { judgeEnd, masked } from './oracles.ts'
 import { faultKinds, type Chooser, type FaultKind, type Violation } from './schedule-types.ts'
@@ -29,6 +30,7 @@ export class Lab {
   hasSucceeded = false
   #hash = ''
   readonly #judged = new Map<string, readonly Violation[]>()
+  readonly #inRow = new Map<string, Set<string>>()
   readonly #baselines = new Map<string, Baseline | undefined>()
 
   constructor(stage: Stage) {
@@ -56,6 +58,24 @@ export class Lab {
     const baseline = quiescent && run.violations.length === 0 ? await baselineOf(run) : undefined
     this.#baselines.set(name, baseline)
     return baseline
+  }
+
+  /**
+   * What the counters come to when these conversations are had one after the other, in each order, and all of them end
+   * well.
+   */
+  async inRow(inputs: readonly unknown[]): Promise<ReadonlySet<string>> {
+    const name = JSON.stringify(inputs)
+    let known = this.#inRow.get(name)
+    if (!known) {
+      this.#inRow.set(name, (known = new Set()))
+      for (const order of permutations(inputs)) {
+        const { run, quiescent } = await this.#trial(oneByOne, order, {})
+        const allWell = quiescent && run.book.talks.every(({ outcome }) => outcome === 'success')
+        if (allWell) known.add(await looking(() => counters(run.stage, run.states)))
+      }
+    }
+    return known
   }
 
   /** What is wrong with a schedule of one conversation when it is done again, or when everything is delivered again. */
@@ -88,7 +108,7 @@ export class Lab {
     const known = this.#judged.get(key)
     if (known) for (const { code, subject, message } of known) run.violate(code, subject, message)
     else {
-      await judgeEnd(run, baselines)
+      await judgeEnd(run, baselines, (inputs) => this.inRow(inputs))
       this.#judged.set(key, run.violations)
     }
   }
@@ -109,6 +129,13 @@ export class Lab {
     this.#hash = hash('md5', `${this.#hash}\n${told.join('\n')}\n${run.seen}`)
     return { run, quiescent, violation: run.violations[0] }
   }
+}
+
+function permutations<T>(items: readonly T[]): readonly (readonly T[])[] {
+  if (items.length < 2) return [items]
+  return items.flatMap((item, index) =>
+    permutations([...items.slice(0, index), ...items.slice(index + 1)]).map((rest) => [item, ...rest]),
+  )
 }
 
 /** @throws QuadrilleError `SIMULATION_INVALID` when the run has nothing to say about any conversation. */

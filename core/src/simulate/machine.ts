@@ -11,82 +11,12 @@ import { isEmitted, type EventRecord, type NewEvent } from '../contracts/index.t
 import type { Hooks } from '../runtime/hooks.ts'
 import type { Doorman } from './instrument.ts'
 import type { FaultKind } from './schedule-types.ts'
-import { SimEnv, startMs, type Invocation } from './sim-env.ts'
+import { SimEnv, startMs } from './sim-env.ts'
 import { SimProcess, type Part } from './sim-process.ts'
 import { Missing } from './looking.ts'
+import type { CallWanted, Dead, Input, MachineRoom, State, Transition } from './machine-types.ts'
+import type { Snapshot } from './sim-statements.ts'
 import { stateText } from './state-text.ts'
-
-/** What happens to a service. `key` tells inputs apart. */
-export interface Input {
-  readonly key: string
-  readonly kind: 'receive' | 'answer' | 'tick' | 'work'
-  readonly floorMs: number
-  readonly fault: FaultKind | undefined
-  /** For `receive`. */
-  readonly event?: NewEvent
-  /** For `answer`: which call, and what came of it. */
-  readonly call?: string
-  readonly how?: 'answer' | 'error' | 'timeout'
-  readonly value?: unknown
-  /** For `work`: a transaction from outside. */
-  readonly work?: (process: SimProcess, env: SimEnv) => Promise<void>
-  readonly name?: string
-}
-
-/** A call that a service waits for. */
-export interface CallWanted {
-  /** Unique: names reaction, event and try. */
-  readonly key: string
-  readonly invocation: Invocation
-  /** Runs the user's code, as of now and at this time. */
-  readonly make: (floorMs: number) => unknown
-}
-
-/** A dead letter. */
-export interface Dead {
-  readonly service: string
-  readonly reaction: string
-  readonly role: string
-  readonly correlationId: string
-  /** The code or name of the error. */
-  readonly code: string
-  /** What it says. */
-  readonly problem: string
-}
-
-/** A state of a service. */
-export interface State {
-  /** A short name: states of a service with the same one are the same. */
-  readonly name: string
-  readonly before: { readonly state: State; readonly input: Input } | undefined
-  readonly next: Map<string, Transition>
-  readonly calls: readonly CallWanted[]
-  /** When it next has something to do by itself. */
-  readonly nextAt: number
-  /** What the tables were found to hold, by question. */
-  readonly answers: Map<string, unknown>
-}
-
-/** What an input has led to. */
-export interface Transition {
-  readonly to: State
-  readonly emitted: readonly NewEvent[]
-  readonly dead: readonly Dead[]
-  /** A `work` has died after its commit. */
-  readonly crashed: boolean
-  /** It went on and on. */
-  readonly restless: boolean
-}
-
-/** What a machine needs of its surroundings. */
-export interface MachineRoom {
-  /** False when everything must really be done every time. */
-  readonly remembers: boolean
-  readonly wrapLedger: ConstructorParameters<typeof SimProcess>[2]['wrap']
-  guard<T>(env: SimEnv, promise: Promise<T>): Promise<T>
-  /** This machine is what runs now; undefined when it has finished. */
-  running(machine: Machine | undefined, env: SimEnv): void
-}
 
 interface Flight extends CallWanted {
   readonly resolve: (answer: unknown) => void
@@ -125,7 +55,9 @@ export class Machine implements Doorman {
   #fault: FaultKind | undefined
   #emitted: NewEvent[] = []
   #dead: Dead[] = []
+  #failed = false
   #restless = false
+  readonly #snapshots = new WeakMap<State, Snapshot>()
 
   constructor(part: Part, room: MachineRoom) {
     this.part = part
@@ -151,12 +83,20 @@ export class Machine implements Doorman {
   async step(state: State, input: Input, always = false): Promise<Transition> {
     const known = this.#room.remembers && !always ? state.next.get(input.key) : undefined
     if (known) return known
+    if (input.readsFrom) await this.#keep(input.readsFrom)
     await this.moveTo(state)
     this.#at = undefined
     const crashed = await this.#do(input)
     const to = this.#intern({ state, input })
     this.#at = to
-    const transition = { to, emitted: this.#emitted, dead: this.#dead, crashed, restless: this.#restless }
+    const transition = {
+      to,
+      emitted: this.#emitted,
+      dead: this.#dead,
+      failed: this.#failed,
+      crashed,
+      restless: this.#restless,
+    }
     state.next.set(input.key, transition)
     return transition
   }
@@ -179,6 +119,12 @@ export class Machine implements Doorman {
     this.#at = undefined
   }
 
+  async #keep(state: State): Promise<void> {
+    if (this.#snapshots.has(state)) return
+    await this.moveTo(state)
+    this.#snapshots.set(state, this.part.tables.snapshot())
+  }
+
   /** Brings the tables into this state. */
   async moveTo(state: State): Promise<void> {
     if (this.#at === state) return
@@ -199,7 +145,7 @@ export class Machine implements Doorman {
     this.#env = new SimEnv(1)
     this.#flights = new Map()
     this.#runs = new Map()
-    const process = new SimProcess(this.part, this.#env, { hooks: { dead: this.#bury }, wrap: this.#room.wrapLedger })
+    const process = new SimProcess(this.part, this.#env, { hooks: this.#hooks, wrap: this.#room.wrapLedger })
     process.store.watch = { committing: () => this.#committing(), committed: (events) => this.#committed(events) }
     this.#process = process
     this.#env.floorMs = startMs
@@ -207,8 +153,11 @@ export class Machine implements Doorman {
     await this.#drain()
   }
 
+  readonly #hooks: Hooks = { dead: (letter) => this.#bury(letter), failed: () => (this.#failed = true) }
+
   readonly #bury: NonNullable<Hooks['dead']> = ({ service, reaction, role, event, code, error }) => {
     const problem = (error instanceof Error ? error.message : String(error)).slice(0, 200)
+    this.#failed = true
     this.#dead.push({ service, reaction, role, code, problem, correlationId: event.correlationId })
   }
 
@@ -230,8 +179,10 @@ export class Machine implements Doorman {
     const env = this.#env
     this.#emitted = []
     this.#dead = []
+    this.#failed = false
     this.#restless = false
     this.#fault = input.fault
+    this.part.tables.readFrom(input.readsFrom && this.#snapshots.get(input.readsFrom))
     env.floorMs = input.floorMs
     env.invocation = undefined
     this.#room.running(this, env)
@@ -243,6 +194,7 @@ export class Machine implements Doorman {
       await this.#drain()
     } finally {
       env.invocation = undefined
+      this.part.tables.readFrom(undefined)
       this.#fault = undefined
       this.#room.running(undefined, env)
     }
@@ -279,8 +231,11 @@ export class Machine implements Doorman {
     })
     for (let hops = 0; hops < hopsMax; hops++) await Promise.resolve()
     zombie.store.endLeases()
-    const hooks = { dead: this.#bury }
-    this.#process = new SimProcess(this.part, this.#env, { hooks, wrap: this.#room.wrapLedger, heirOf: zombie })
+    this.#process = new SimProcess(this.part, this.#env, {
+      hooks: this.#hooks,
+      wrap: this.#room.wrapLedger,
+      heirOf: zombie,
+    })
     await this.#process.boot()
     await this.#drain()
     resolve()

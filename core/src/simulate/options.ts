@@ -98,6 +98,12 @@ export interface SimulationOptions<Input = unknown, Outside = unknown> {
   readonly eventually?: Invariants<Input, Outside>
   /** What the wires promise. Default: order within one event type and key, and duplicates. */
   readonly wires?: { readonly order?: WireOrder }
+  /**
+   * How transactions of one service are kept apart. `read committed`: one may read before and write after another one
+   * commits, as on PostgreSQL by default; `serializable`: one after the other, as on SQLite. Default: `read committed` for
+   * services whose handle works on PostgreSQL, too, that is all but those of `nodeSqlite()`.
+   */
+  readonly isolation?: 'read committed' | 'serializable'
   /** Which faults may happen. Default: all. */
   readonly faults?: readonly FaultKind[]
   /** Codes of the built-in oracles that are left out. */

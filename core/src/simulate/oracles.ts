@@ -13,7 +13,7 @@ import type { SimRun } from './sim-run.ts'
 /** The codes of all oracles. */
 export const oracleCodes = [
   'NO_START', 'NO_END', 'TWO_ENDS', 'NO_REST', 'STORM', 'DEAD_LETTER', 'EFFECT_TWICE', 'EFFECT_KEPT', 'EFFECT_MISSING', 'EFFECT_EARLY',
-  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'NO_SUCCESS', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'STALE_VIEW', 'REDELIVERY', 'NOT_REPEATABLE',
+  'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'NO_SUCCESS', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'STALE_VIEW', 'LOST_UPDATE', 'REDELIVERY', 'NOT_REPEATABLE',
 ] as const // prettier-ignore
 
 const times = (count: number): string => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`)
@@ -76,7 +76,11 @@ function judgeRepeats(run: SimRun, talk: Talk): void {
 }
 
 /** What must hold when nothing more can happen. */
-export async function judgeEnd(run: SimRun, baselines: readonly (Baseline | undefined)[]): Promise<void> {
+export async function judgeEnd(
+  run: SimRun,
+  baselines: readonly (Baseline | undefined)[],
+  inRow: (inputs: readonly unknown[]) => Promise<ReadonlySet<string>>,
+): Promise<void> {
   run.book.talks.forEach((talk, index) => {
     const hasBegun = talk.begun || talk.start !== undefined
     if (!hasBegun) return
@@ -90,6 +94,7 @@ export async function judgeEnd(run: SimRun, baselines: readonly (Baseline | unde
     else judgeOutcome(run, talk, baselines[index])
   })
   await looking(() => judgeCounters(run, baselines))
+  await judgeTogether(run, inRow)
   await judgeViews(run)
   await judgeInvariants(run, run.stage.options.atEnd)
   for (const name of run.hoped()) violate(run, 'INVARIANT', { subject: name, message: `${name}: was never true` })
@@ -116,6 +121,7 @@ export const masked: ReadonlySet<string> = new Set([
   'crash before commit',
   'crash after commit',
   'crash after arrival',
+  'stale read',
   'takeover',
 ])
 
@@ -195,6 +201,24 @@ function judgeCounters(run: SimRun, baselines: readonly (Baseline | undefined)[]
       subject: '',
       message: `${talks[0]!.label} has succeeded, and the numbers are not those of any other success: ${difference}`,
     })
+}
+
+/** Several have ended well: the numbers must be those of one after the other, in some order. */
+async function judgeTogether(
+  run: SimRun,
+  inRow: (inputs: readonly unknown[]) => Promise<ReadonlySet<string>>,
+): Promise<void> {
+  const { talks } = run.book
+  if (run.stage.seededCounters === '' || talks.length < 2 || run.dead.length > 0) return
+  if (talks.some((talk) => talk.outcome !== 'success')) return
+  const expected = await inRow(talks.map(({ input }) => input))
+  const [first] = expected
+  const now = await looking(() => counters(run.stage, run.states))
+  if (first === undefined || expected.has(now)) return
+  violate(run, 'COUNTER_DIFFERS', {
+    subject: '',
+    message: `${talks.map(({ label }) => label).join(' and ')} have succeeded, and the numbers are not those of one after the other: ${firstDifference(first, now)}`,
+  })
 }
 
 function firstDifference(expected: string, now: string): string {

@@ -3,7 +3,7 @@
  * answers that the schedule chose. What is known is not asked again.
  */
 import { Missing } from './looking.ts'
-import type { CallWanted } from './machine.ts'
+import type { CallWanted } from './machine-types.ts'
 import { simOf, type Effect, type Sim, type SimHost } from './outside.ts'
 import { SimEnv } from './sim-env.ts'
 

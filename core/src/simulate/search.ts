@@ -4,7 +4,7 @@
  * ones end in no new way.
  */
 import { systemEnv } from '../base/index.ts'
-import { alwaysAnswering, defaultChooser, OneOff, Pct, Pos, RandomWalk } from './choosers.ts'
+import { alwaysAnswering, defaultChooser, OneFault, OneOff, Pct, Pos, RandomWalk } from './choosers.ts'
 import { Recording } from './constraints.ts'
 import { exhaust } from './exhaustive.ts'
 import { mustHaveBegun, type Lab, type Trial } from './lab.ts'
@@ -82,6 +82,7 @@ export class Search {
     const { phases } = this.#settings
     if (phases.has('default')) await this.#defaults()
     if (phases.has('single') && !this.#hit) await this.#singles()
+    if (phases.has('single') && !this.#hit) await this.#pairs()
     if (phases.has('exhaustive') && !this.#hit) await this.#exhaustive()
     if (phases.has('random') && !this.#hit) await this.#randoms()
     if (phases.has('default') && !this.#hit) await this.#neverSuccess()
@@ -156,6 +157,26 @@ export class Search {
         for (let other = 1; other < count; other++) {
           if (this.#hit || !(await this.#goOn())) return
           await this.#try(new OneOff({ at, other }, this.#lab.allowed), [input], 'single')
+        }
+      }
+    }
+  }
+
+  /** Two conversations, and in turn each two handlings of a service that could overlap. */
+  async #pairs(): Promise<void> {
+    const { stage, allowed } = this.#lab
+    if (stage.readCommitted.size === 0 || !allowed.has('stale read') || stage.inputs.togetherMax < 2) return
+    for (let first = 0; first + 1 < Math.max(2, Math.min(stage.inputs.distinct, inputsMax)); first++) {
+      for (let second = first + 1; second < Math.max(2, Math.min(stage.inputs.distinct, inputsMax)); second++) {
+        const inputs =
+          stage.inputs.togetherMax === Infinity
+            ? [stage.inputs.make(0, 0), stage.inputs.make(0, 1)]
+            : [stage.inputs.make(first, 0), stage.inputs.make(second, 0)]
+        for (let number = 0, places = 1; number < places; number++) {
+          if (this.#hit || !(await this.#goOn())) return
+          const chooser = new OneFault('stale read', number)
+          await this.#try(chooser, inputs, 'single')
+          places = chooser.places
         }
       }
     }

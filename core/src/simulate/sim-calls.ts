@@ -1,5 +1,5 @@
 /** Calls to the outside that are wanted and not made yet. */
-import type { CallWanted } from './machine.ts'
+import type { CallWanted } from './machine-types.ts'
 import type { FaultKind, Step } from './schedule-types.ts'
 import type { SimRun } from './sim-run.ts'
 

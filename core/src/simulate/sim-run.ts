@@ -10,8 +10,9 @@
  */
 import type { NewEvent } from '../contracts/index.ts'
 import { Book, type Talk } from './book.ts'
+import { judgeOverlap, type Overlap } from './isolation.ts'
 import { looking } from './looking.ts'
-import type { Dead, Input, State, Transition } from './machine.ts'
+import type { Dead, Input, State, Transition } from './machine-types.ts'
 import { judgeStep, problemsOf, viewOf } from './oracles.ts'
 import type { Effect, SimHost } from './outside.ts'
 import type { OutsideState } from './outside-machine.ts'
@@ -47,6 +48,8 @@ export class SimRun implements SimHost {
   readonly states = new Map<string, State>()
   outside: OutsideState
   floorMs = startMs
+  /** For each service, what it did last, if that was a handling. */
+  readonly last = new Map<string, Overlap>()
   /** For each service, the events that have come, in that order. */
   readonly arrivals = new Map<string, string[]>()
   readonly #hoped: Set<string>
@@ -139,8 +142,8 @@ export class SimRun implements SimHost {
       kind: 'begin', name: `begin ${talk.label}`, service: null, order, chain: order, faults: this.stage.beginFaults,
       early: false,
     })) // prettier-ignore
-    for (const message of this.wires.deliverable()) steps.push(message.step)
-    for (const call of this.calls.pending) steps.push(call.step)
+    for (const { step, event } of this.wires.deliverable()) steps.push(this.#overlapping(step, event.key))
+    for (const { step, wanted } of this.calls.pending) steps.push(this.#overlapping(step, wanted.invocation.key))
     let next: string | undefined
     let nextAt = this.floorMs + horizonMs
     for (const [service, state] of this.states) {
@@ -150,6 +153,13 @@ export class SimRun implements SimHost {
     steps.sort((a, b) => a.order - b.order)
     if (next !== undefined) steps.push({ ...this.#timed('time', next), early: steps.length > 0 })
     return steps
+  }
+
+  /** A step that could have begun before the last one of its service has committed. */
+  #overlapping(step: Step, key: string): Step {
+    const last = this.last.size > 0 && this.last.get(step.service!)
+    if (!last || last.key === key || step.order > last.order || step.faults.length === 0) return step
+    return { ...step, faults: [...step.faults, 'stale read'] }
   }
 
   #timed(kind: 'due' | 'time', service: string): Step {
@@ -179,6 +189,7 @@ export class SimRun implements SimHost {
     const begun = await this.stage.begin(this, talk, fault)
     for (const { service, transition } of begun.transitions) {
       talk.begun = true
+      this.last.delete(service)
       this.#apply(service, transition, talk)
     }
     for (const event of begun.published) this.#emitted(event, { from: null, beginning: talk })
@@ -190,7 +201,7 @@ export class SimRun implements SimHost {
     const before = this.arrivals.get(to) ?? []
     if (!before.includes(event.id)) this.arrivals.set(to, [...before, event.id])
     const passed = fault === 'duplicate' ? undefined : fault
-    await this.#feed(to, { kind: 'receive', key: `receive|${event.id}`, event, fault: passed })
+    await this.#feed(to, { kind: 'receive', key: `receive|${event.id}`, event, fault: passed }, event.key)
   }
 
   async #call(call: PendingCall, fault: FaultKind | undefined): Promise<void> {
@@ -213,19 +224,43 @@ export class SimRun implements SimHost {
     if (fault === 'timeout')
       return this.#feed(service, { ...answer, key: `timeout|${wanted.key}`, how: 'timeout', fault: undefined })
     const shown = how === 'error' ? String(value) : JSON.stringify(value)
-    return this.#feed(service, { ...answer, key: `${how}|${wanted.key}|${shown}`, how, value, fault: passed })
+    const key = `${how}|${wanted.key}|${shown}`
+    return this.#feed(service, { ...answer, key, how, value, fault: passed }, wanted.invocation.key)
   }
 
-  /** Hands an input to a service, and takes in what comes of it. */
-  async #feed(service: string, input: Omit<Input, 'floorMs'>): Promise<void> {
+  /**
+   * Hands an input to a service, and takes in what comes of it.
+   *
+   * @param of - The key of the event that is handled, where another one's handling could overlap with it.
+   */
+  async #feed(service: string, plain: Omit<Input, 'floorMs'>, of?: string): Promise<void> {
     const { floorMs } = this
-    const key = `${input.key}|${input.fault ?? ''}|${floorMs}`
+    const last = this.last.get(service)
+    const overlap = plain.fault === 'stale read' ? last : undefined
+    const input = overlap ? { ...plain, fault: undefined, readsFrom: overlap.before } : plain
+    const key = `${input.key}|${plain.fault ?? ''}|${floorMs}${overlap ? `|${overlap.before.name}` : ''}`
     const machine = this.stage.machines.get(service)!
     const state = this.states.get(service)!
     const known = state.next.get(key)
     if (this.stage.doubts) machine.distrust()
     const transition = await machine.step(state, { ...input, key, floorMs }, this.stage.doubts)
     if (this.stage.doubts && known && !isSame(known, transition)) this.#differs(service, input.key)
+    this.last.delete(service)
+    if (
+      of !== undefined &&
+      plain.fault === undefined &&
+      this.stage.readCommitted.has(service) &&
+      state !== transition.to
+    )
+      this.last.set(service, {
+        key: of,
+        order: this.#order,
+        before: state,
+        input: { ...input, key, floorMs },
+        transition,
+      })
+    if (overlap)
+      await judgeOverlap(this, { service, overlap, state, transition, input: { ...plain, floorMs, fault: undefined } })
     this.#apply(service, transition)
   }
 

@@ -1,10 +1,10 @@
 /** A service's own tables in a simulation: SQLite in memory, with a state to come back to. */
 import { Buffer } from 'node:buffer'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import type { TxHandle } from '../base/index.ts'
+import type { DbAdapter, TxHandle } from '../base/index.ts'
 import type { MemoryTables } from '../ledger/memory/index.ts'
-import { GatedHandle, TxGate } from '../ledger/sqlite/sqlite-handle.ts'
-import { StatementCache } from '../ledger/sqlite/statement-cache.ts'
+import { GatedHandle, nodeSqlite, TxGate } from '../ledger/sqlite/sqlite-handle.ts'
+import { SimStatements, type Snapshot } from './sim-statements.ts'
 
 /** A row, by column name. */
 export type Row = Readonly<Record<string, unknown>>
@@ -12,6 +12,9 @@ export type Row = Readonly<Record<string, unknown>>
 /** JSON has no big integers, and shows bytes as an object. */
 const plain = (_: string, value: unknown): unknown =>
   typeof value === 'bigint' ? `${value}n` : value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
+
+/** True for a handle that works on no other database. */
+export const isSqliteOnly = ({ name }: DbAdapter<unknown>): boolean => name === nodeSqlite().name
 
 /** A table with the statement that reads all of it. */
 interface Table {
@@ -28,19 +31,20 @@ interface Table {
  */
 export class SimTables implements MemoryTables {
   readonly #db = new DatabaseSync(':memory:')
-  readonly #statements: StatementCache
+  readonly #statements: SimStatements
   readonly #control: Readonly<
     Record<'begin' | 'commit' | 'rollback' | 'savepoint' | 'release' | 'rollbackTo', StatementSync>
   >
   #tables: readonly Table[] | undefined
   #started = false
   #gate: TxGate | undefined
+  #readsFrom: Snapshot | undefined
   /** Grows with every commit that may have changed a row. */
   version = 0
 
   constructor() {
     const db = this.#db
-    this.#statements = new StatementCache(db)
+    this.#statements = new SimStatements(db)
     this.#control = {
       begin: db.prepare('BEGIN'),
       commit: db.prepare('COMMIT'),
@@ -62,6 +66,7 @@ export class SimTables implements MemoryTables {
       this.#started = true
     }
     this.#control.savepoint.run()
+    if (this.#readsFrom) this.#statements.readFrom(this.#readsFrom)
     const gate = new TxGate(this.#db)
     this.#gate = gate
     return { kind: 'sqlite', native: new GatedHandle(gate, { db: this.#db, statements: this.#statements }) }
@@ -70,6 +75,7 @@ export class SimTables implements MemoryTables {
   end(how: 'commit' | 'rollback'): void {
     this.#gate?.close()
     this.#gate = undefined
+    this.readFrom(undefined)
     if (!this.#db.isTransaction) {
       // SQLite has rolled everything back by itself; the schedule can not go on.
       this.#started = false
@@ -78,6 +84,17 @@ export class SimTables implements MemoryTables {
     if (how === 'rollback') this.#control.rollbackTo.run()
     this.#control.release.run()
     if (how === 'commit') this.version += 1
+  }
+
+  /** The rows of all tables as they are now. */
+  snapshot(): Snapshot {
+    return new Map(this.tables().map((table) => [table.name, this.contents(table)]))
+  }
+
+  /** The next transaction begins to read when the tables were like this; see sim-statements.ts. */
+  readFrom(snapshot: Snapshot | undefined): void {
+    this.#readsFrom = snapshot
+    if (!snapshot) this.#statements.readCurrent()
   }
 
   /** What was done so far is where every schedule begins. */
@@ -140,6 +157,7 @@ export class SimTables implements MemoryTables {
   }
 
   close(): void {
+    this.#statements.close()
     this.#db.close()
   }
 }

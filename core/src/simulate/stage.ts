@@ -11,14 +11,15 @@ import { instrumented, type Doorman } from './instrument.ts'
 import type { SimulationOptions, Subject } from './options.ts'
 import { standIn, type Sim, type SimHost } from './outside.ts'
 import { OutsideMachine, type OutsideRoom } from './outside-machine.ts'
-import { Machine, type CallWanted, type MachineRoom } from './machine.ts'
+import type { CallWanted, MachineRoom } from './machine-types.ts'
+import { Machine } from './machine.ts'
 import { Beginnings, type Begun } from './begin.ts'
 import { Sandbox } from './sandbox.ts'
 import type { FaultKind } from './schedule-types.ts'
 import { SimEnv } from './sim-env.ts'
 import { partSettings, type Part } from './sim-process.ts'
 import type { SimRun } from './sim-run.ts'
-import { SimTables } from './sim-tables.ts'
+import { isSqliteOnly, SimTables } from './sim-tables.ts'
 import type { WireOrder } from './wires.ts'
 
 /** See the top of this file. */
@@ -39,6 +40,8 @@ export class Stage implements MachineRoom, OutsideRoom {
   seededCounters = ''
   /** Event types on which a reaction may end the conversation in failure, with the reactions' triggers. */
   readonly refusing: ReadonlyMap<string, readonly AnyPattern[]>
+  /** Services whose transactions may read before and write after another one commits. */
+  readonly readCommitted: ReadonlySet<string>
   /** The field that is the key of each event type. */
   readonly keyFields: ReadonlyMap<string, string>
   /** Services that only write down what they hear: where the order in which they hear it should not matter. */
@@ -69,6 +72,7 @@ export class Stage implements MachineRoom, OutsideRoom {
     this.#beginnings = new Beginnings(this)
     this.#remembers = options.wrapLedger === undefined
     this.refusing = refusingOf(this.choreography)
+    this.readCommitted = new Set(services.flatMap(({ name, db }) => (isReadCommitted(options, db) ? [name] : [])))
     this.keyFields = keyFieldsOf(this.choreography)
     this.views = new Set(services.filter(isView).map(({ name }) => name))
     this.#joins = joinsOf(services)
@@ -292,6 +296,12 @@ function routesOf(service: AnyService): ReadonlyMap<string, boolean> {
   }
   return routes
 }
+
+const isReadCommitted = ({ isolation, faults }: SimulationOptions, db: AnyService['db']): boolean =>
+  db !== undefined &&
+  isolation !== 'serializable' &&
+  (faults === undefined || faults.includes('stale read')) &&
+  (isolation !== undefined || !isSqliteOnly(db))
 
 function keyFieldsOf({ services, starts }: Choreography): ReadonlyMap<string, string> {
   const contracts = services.flatMap(({ reactions }) => reactions.flatMap((reaction) => emitsOf(reaction)))

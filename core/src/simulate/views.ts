@@ -5,7 +5,7 @@
  */
 import type { NewEvent } from '../contracts/index.ts'
 import { looking } from './looking.ts'
-import type { State } from './machine.ts'
+import type { State } from './machine-types.ts'
 import { violate } from './oracles.ts'
 import type { SimRun } from './sim-run.ts'
 import type { SimTables } from './sim-tables.ts'
@@ -61,7 +61,8 @@ function causesFirst({ stage, book }: SimRun, came: readonly NewEvent[]): NewEve
 /** When something was written, and which row it became, may depend on the order. */
 const incidental = /version|revision|updated|seq|time|_at$|At$|date/
 
-function rowsOf(tables: SimTables): string[] {
+/** The rows of all tables, without what is incidental. */
+export function rowsOf(tables: SimTables): string[] {
   return tables.tables().flatMap((table) => {
     const columns = table.columns.filter(
       ({ length }, index) =>

@@ -12,6 +12,7 @@ import mailBeforeDecision from './mail-before-decision.ts'
 import mailWithoutKey from './mail-without-key.ts'
 import noDeadline from './no-deadline.ts'
 import noRelease from './no-release.ts'
+import oversells from './oversells.ts'
 import refundByHand from './refund-by-hand.ts'
 import refundOnlyWhenShort from './refund-only-when-short.ts'
 import releaseBeforeReserve from './release-before-reserve.ts'
@@ -35,6 +36,7 @@ export const variants: readonly Broken[] = [
   mailWithoutKey,
   noDeadline,
   noRelease,
+  oversells,
   refundByHand,
   refundOnlyWhenShort,
   releaseBeforeReserve,

@@ -86,7 +86,16 @@ function settingsOf(url: string, options: PostgresOptions): PostgresLedgerSettin
   }
 }
 
+/** As the driver understands it: an address, or the path of a socket. */
+const connectionStrings = /^(postgres(ql)?:\/\/|socket:|\/)/
+
 function clientOf(url: string): pg.ClientConfig {
+  const refused = (why: string, cause?: unknown) => {
+    const expected = `a connection string such as postgres://user@host/database (${why})`
+    return new QuadrilleError('OPTION_INVALID', { option: 'url', value: '(not shown)', expected }, cause)
+  }
+  // The parser takes any text for the name of a database on a host that is called base.
+  if (!connectionStrings.test(url)) throw refused('it begins with postgres://')
   try {
     const parsed = parse(url)
     return {
@@ -96,8 +105,7 @@ function clientOf(url: string): pg.ClientConfig {
       connectionTimeoutMillis: 10_000,
     }
   } catch (error) {
-    const expected = `a connection string such as postgres://user@host/database (${(error as Error).message})`
-    throw new QuadrilleError('OPTION_INVALID', { option: 'url', value: '(not shown)', expected }, error)
+    throw refused((error as Error).message, error)
   }
 }
 

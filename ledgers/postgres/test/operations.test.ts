@@ -181,6 +181,8 @@ describe('options', () => {
       [serverUrl, { connections: 0 }],
       [serverUrl, { connections: 1.5 }],
       ['postgres://host:port/db', {}],
+      ['not an address', {}],
+      ['mysql://host/db', {}],
     ]
     for (const [url, options] of wrong)
       assert.throws(() => postgres(url, options), refusedWith('OPTION_INVALID'), `${url} ${JSON.stringify(options)}`)

@@ -112,6 +112,23 @@ export interface LedgerTx {
   save(puts: readonly LedgerRecord[], removes?: readonly RecordKey[]): Promise<void>
 }
 
+/** What waits, by kind: see {@link Ledger.pending}. */
+export interface PendingQuery {
+  readonly scope: string
+  readonly kinds: readonly string[]
+  /** For each of the kinds, whether its records are counted. */
+  readonly counted: readonly boolean[]
+  readonly partitions: readonly number[]
+}
+
+/** What waits of one kind. */
+export interface Pending {
+  /** When the first record is due; null when none ever is. */
+  readonly due: number | null
+  /** How many there are, due or not; 0 when they were not to be counted. */
+  readonly count: number
+}
+
 /** Which part of the log to read. */
 export interface ReadQuery {
   readonly after: number
@@ -248,13 +265,21 @@ export interface Ledger {
     readonly kind: string
     readonly partitions?: readonly number[]
   }): Promise<number>
-  /** Asks for, renews, gives back. Judged by the ledger's own clock. Creates the partitions of a new reader. */
+  /** What waits in these partitions, for each kind, in one look. */
+  pending(query: PendingQuery): Promise<readonly Pending[]>
+  /**
+   * Asks for, renews, gives back. Renewals of several readers come at the same instant, so that a server can be asked
+   * once. Judged by the ledger's own clock. Creates the partitions of a new reader.
+   */
   lease(request: LeaseRequest): Promise<LeaseGrant>
   /** The checkpoint of each partition of a reader, by partition; empty for a reader that never was. */
   positions(reader: string): Promise<readonly number[]>
   /** All readers that have checkpoints. */
   readers(): Promise<readonly string[]>
-  /** Calls `wake` soon after events were appended by anyone. Hints only: a reader must also look by itself now and then. */
+  /**
+   * Calls `wake` soon after events were appended, or records saved without a claim, by anyone. Hints only: a reader also
+   * looks by itself, every second while things happen and every minute otherwise.
+   */
   onAppend(wake: () => void): () => void
   /** Forgets, in one short transaction. Returns how many rows went, so that the caller can come back while there are more. */
   trim(request: TrimRequest): Promise<number>

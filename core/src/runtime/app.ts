@@ -28,7 +28,7 @@ export interface StartOptions {
   readonly batchMax?: number
   /** How long a process may be silent before others take over its partitions. Default '2s'. */
   readonly lease?: Duration
-  /** How often a reader looks by itself, when nothing wakes it. Default '1s'. */
+  /** How often a reader looks by itself at what nothing tells, while things happen; up to 64 times as seldom while nothing does. Default '1s'. */
   readonly poll?: Duration
   /** The largest event, as bytes of its payload. Default 262,144 (256 KiB). */
   readonly eventBytesMax?: number

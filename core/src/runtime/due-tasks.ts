@@ -36,10 +36,19 @@ export class DueTasks {
 
   /** Forgets what is known of due times and asks the ledger again: after partitions have changed hands, and now and then. */
   async refresh(): Promise<void> {
-    for (const state of this.#context.plan.states) {
-      for (const kind of kindsOf(state)) state.nextDue.set(kind, 0)
-      state.waiting = await this.#count(state.kinds.work)
-      state.collected = await this.#count(state.kinds.batch)
+    const { plan, ledger } = this.#context
+    const each = plan.states.flatMap((state) => kindsOf(state).map((kind) => ({ state, kind })))
+    const found = await ledger.pending({
+      scope: plan.reader,
+      kinds: each.map(({ kind }) => kind),
+      counted: each.map(({ kind, state: { kinds } }) => kind === kinds.work || kind === kinds.batch),
+      partitions: this.#leases.partitions,
+    })
+    for (const [index, { state, kind }] of each.entries()) {
+      const { due, count } = found[index]!
+      state.nextDue.set(kind, due ?? Infinity)
+      if (kind === state.kinds.work) state.waiting = count
+      if (kind === state.kinds.batch) state.collected = count
     }
   }
 

@@ -3,6 +3,8 @@
  *
  *     (none) --a part--> open --last part--> fired
  *                          \--time over----> late        fired and late are final: the join happens once
+ *
+ * An open join without a time whose last part does not come is forgotten as everything is (./memory-clock.ts).
  */
 import { partitionOf } from '../contracts/index.ts'
 import type { JoinReaction } from '../service/index.ts'
@@ -37,7 +39,8 @@ const loadJoin = (batch: BatchTx, task: Task): Soon<Join> =>
   )
 
 function saveJoin(batch: BatchTx, task: Task, join: Join): void {
-  const final = join.state !== 'open'
+  // An open join with a time has a timer, which ends it.
+  const isForgotten = join.state !== 'open' || reactionOf(task).withinMs === undefined
   const { memoryMs } = batch.context.settings.retention
   batch.keep({
     scope: batch.context.plan.reader,
@@ -47,7 +50,7 @@ function saveJoin(batch: BatchTx, task: Task, join: Join): void {
     lane: null,
     seq: 0,
     due: null,
-    expires: final ? batch.nowMs + memoryMs : null,
+    expires: isForgotten ? batch.nowMs + memoryMs : null,
     content: join,
     text: joinText,
   })

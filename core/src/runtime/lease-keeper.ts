@@ -6,6 +6,9 @@ import type { Cancel } from '../base/index.ts'
 import type { Lease } from '../ledger/index.ts'
 import type { ReaderContext } from './reader-context.ts'
 
+/** An idle keeper lets two of three beats pass. */
+const idleBeats = 3
+
 /** What it needs to know: whose leases, and where they start. */
 export type LeaseContext = Pick<ReaderContext, 'settings' | 'ledger' | 'tell' | 'tools'> & {
   readonly plan: { readonly reader: string; readonly start: number }
@@ -17,6 +20,8 @@ export class LeaseKeeper {
   readonly #wake: () => void
   readonly #held = new Map<number, { readonly epoch: number; position: number }>()
   #cancel: Cancel = () => {}
+  /** Something was done since the last renewal, or is under way. */
+  #busy = false
   #gained: readonly Lease[] = []
   readonly #abandoned = new Set<number>()
   #beyond = 0
@@ -32,6 +37,7 @@ export class LeaseKeeper {
 
   /** Partition to epoch, for all held. */
   get epochs(): ReadonlyMap<number, number> {
+    this.#busy = true
     return new Map([...this.#held].map(([partition, { epoch }]) => [partition, epoch]))
   }
 
@@ -78,6 +84,7 @@ export class LeaseKeeper {
    */
   async settle(inUse: ReadonlySet<number>): Promise<ReadonlySet<number>> {
     const moved = new Set<number>()
+    this.#busy ||= inUse.size > 0
     if (this.#beyond > 0) {
       const back = this.partitions
         .toSorted((a, b) => Number(inUse.has(a)) - Number(inUse.has(b)))
@@ -156,6 +163,7 @@ export class LeaseKeeper {
       start: plan.start,
       ...(this.#kept ? { release: 'all' as const, keep: this.#kept } : { release }),
     }
+    this.#busy = false
     const grant = await ledger.lease(request)
     if (this.#ended) return
     this.#gained = grant.leases
@@ -165,10 +173,18 @@ export class LeaseKeeper {
     if (grant.leases.length !== this.#held.size || this.#beyond > 0 || !grant.leases.every(isSame)) this.#wake()
   }
 
+  /**
+   * At beats that are the same for all keepers of a process, so that a ledger can take their renewals together. Who has
+   * nothing to do renews at every third: if that comes too late, nothing is void.
+   */
   #schedule(): void {
     const { settings, tools } = this.#context
-    this.#cancel = settings.env.timer(settings.leaseMs / 4, () => {
-      this.#renew([])
+    const { env, leaseMs } = settings
+    const beatMs = leaseMs / 4
+    const beat = Math.floor(env.elapsed() / beatMs) + 1
+    this.#cancel = env.timer(Math.ceil(beat * beatMs - env.elapsed()), () => {
+      const renewed = this.#busy || beat % idleBeats === 0 ? this.#renew([]) : Promise.resolve()
+      renewed
         .catch((error: unknown) =>
           tools.log.warn({ err: error, reader: this.#context.plan.reader }, 'leases could not be renewed'),
         )

@@ -18,6 +18,7 @@ import { CallRunner, type CallEnd } from './call-runner.ts'
 import { Caution } from './caution.ts'
 import { DueTasks } from './due-tasks.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
+import { Pace } from './pace.ts'
 import { addPage, type TaskList } from './page-tasks.ts'
 import type { ReaderContext } from './reader-context.ts'
 import type { Task } from './work.ts'
@@ -43,12 +44,11 @@ export class Reader {
   /** The end of the log when a timer fell due while there was a backlog. */
   #timersAfter: number | null = null
   #errors = 0
-  /** When it last looked by itself at what no wake-up tells. */
-  #lookedAt: number
+  readonly #pace: Pace
 
   constructor(context: ReaderContext) {
     this.context = context
-    this.#lookedAt = context.settings.env.elapsed()
+    this.#pace = new Pace(context.settings.env, context.settings.pollMs)
     this.leases = new LeaseKeeper(context, () => this.wake())
     this.#calls = new CallRunner(context, (end) => {
       this.#ended.push(end)
@@ -91,12 +91,13 @@ export class Reader {
   /** There may be something to do. */
   wake(): void {
     this.#woken = true
+    this.#pace.stir()
     this.#resting?.()
   }
 
   /** Something may have become due without our knowing, by another process or a redrive. */
   lookAgain(): void {
-    this.#lookedAt = -Infinity
+    this.#pace.hurry()
     this.wake()
   }
 
@@ -182,7 +183,7 @@ export class Reader {
     await this.#caution.died(this.leases.takeAbandoned())
     if (this.leases.size === 0) {
       this.#unsaved = false
-      this.#lookedAt = settings.env.elapsed()
+      this.#pace.looked()
       return false
     }
     await this.#poll()
@@ -281,7 +282,7 @@ export class Reader {
     // Without a lease there is nothing to do, however due: new leases wake it.
     const nextAt = this.leases.size === 0 ? Infinity : this.#due.nextAt(nowMs)
     if (nextAt <= nowMs) return settings.env.breathe()
-    const waitMs = Math.min(Math.max(0, this.#lookedAt + settings.pollMs - settings.env.elapsed()), nextAt - nowMs)
+    const waitMs = Math.min(this.#pace.waitMs, nextAt - nowMs)
     let cancel: Cancel = () => {}
     const rested = new Promise<void>((resolve) => {
       this.#resting = resolve
@@ -295,9 +296,8 @@ export class Reader {
 
   /** The safety net, also under steady load: what no wake-up has told. */
   async #poll(): Promise<void> {
-    const { env, pollMs } = this.context.settings
-    if (env.elapsed() - this.#lookedAt < pollMs) return
-    this.#lookedAt = env.elapsed()
+    if (!this.#pace.isDue) return
+    this.#pace.looked()
     await this.#due.refresh()
     if (this.#unsaved) await this.#batch({ tasks: [], failures: new Map() }, undefined)
   }

@@ -7,7 +7,7 @@ import type { Settings } from './settings.ts'
 const rowsMax = 500
 const pauseMs = 5
 /** A round looks at a bounded stretch of the records, and finding little there does not mean that there is no more. */
-const roundsMin = 20
+const roundsMin = 4
 
 /** Trims the ledger every now and then until stopped. */
 export class Retention {

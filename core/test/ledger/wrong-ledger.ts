@@ -38,6 +38,7 @@ export function except(good: Ledger, methods: Partial<Ledger>): Ledger {
     find: (query) => good.find(query),
     query: (query) => good.query(query),
     count: (query) => good.count(query),
+    pending: (query) => good.pending(query),
     lease: (request) => good.lease(request),
     positions: (reader) => good.positions(reader),
     readers: () => good.readers(),

@@ -221,6 +221,11 @@ const wrongQueries: readonly WrongLedger[] = [
     make: (good) => ({ count: (query) => good.count({ ...query, partitions: undefined }) }),
   },
   {
+    name: 'what waits ignores partitions',
+    catches: ['what waits is told by kind: when the first is due, and how many there are if they are to be counted'],
+    make: (good) => ({ pending: (query) => good.pending({ ...query, partitions: [...Array(16).keys()] }) }),
+  },
+  {
     name: 'every lane has records',
     catches: ['lanes tells which lanes have records of the kind'],
     make: (good) => exceptTx(good, () => ({ lanes: async ({ lanes }) => new Set(lanes) })),

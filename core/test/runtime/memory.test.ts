@@ -147,6 +147,28 @@ test('when what had waited is done, forgetting goes on, also after restarts', as
   assert.deepEqual(done, ['done a', 'done b'])
 })
 
+test('a join whose last part does not come is forgotten in its time, and not before that while something waits', async () => {
+  const joined: string[] = []
+  let broken = true
+  const oracle = service('oracle')
+    .all([Asked, Answered], {}, ([{ id }]) => void joined.push(id))
+    .on(Cancelled, { retry: { base: '1d', max: '1d', attempts: 99 } }, () => {
+      if (broken) throw new Error('down')
+    })
+  const joins = () => w.app.ledger.count({ scope: 'oracle', kind: 'join' })
+  await using w = await lenientWorld([oracle], { retention })
+  await w.publish([Asked({ id: 'a' }), Asked({ id: 'b' }), Cancelled({ id: 'c' })])
+  await w.advance(long)
+  await w.publish(Answered({ id: 'a' }))
+  await w.settled()
+  assert.deepEqual(joined, ['a'])
+  broken = false
+  await w.advance('9d')
+  assert.equal(await joins(), 2)
+  await w.advance('9d')
+  assert.equal(await joins(), 0)
+})
+
 test('a wait that is longer than half of the memory is refused, and one of exactly half is not', async () => {
   const waits = (within: '5d' | '432001s') => [
     service('patient').deadline(Asked, { unless: [Answered], within }, () => {}),

@@ -9,6 +9,8 @@ import type {
   LedgerHealth,
   LedgerRecord,
   LedgerTx,
+  Pending,
+  PendingQuery,
   ReadPage,
   ReadQuery,
   RecordQuery,
@@ -16,13 +18,13 @@ import type {
 } from 'quadrille'
 import { Line, TransactionPool, type ConnectionContext, type ConnectionSettings } from './connections.ts'
 import { eventColumns, eventOfRow } from './event-rows.ts'
-import { grantOf, leaseStatement } from './lease-requests.ts'
+import { LeaseDesk } from './lease-requests.ts'
 import { Knowledge } from './knowledge.ts'
 import { LogFollower } from './log-follower.ts'
 import { isAway, isConflictError, messageOf } from './postgres-errors.ts'
 import { postgresHealth } from './postgres-health.ts'
 import { PostgresTx, type TxContext } from './postgres-tx.ts'
-import { countStatement, queryStatement, recordOfRow } from './record-rows.ts'
+import { countStatement, pendingOf, pendingStatement, queryStatement, recordOfRow } from './record-rows.ts'
 import { RetentionSweep } from './retention-sweep.ts'
 import { migrate, pendingSql, type SqlRunner } from './schema-migration.ts'
 import type { SchemaNames } from './schema-names.ts'
@@ -51,7 +53,7 @@ interface Opened {
   readonly slow: Line
   readonly log: LogFollower
   readonly wakes: WakeUps
-  readonly knowledge: Knowledge
+  readonly desk: LeaseDesk
   readonly sweep: RetentionSweep
   readonly tx: TxContext
   /** Transactions under way. */
@@ -109,7 +111,7 @@ export class PostgresLedger implements Ledger {
     try {
       const { value, tx } = await this.#run(opened, work)
       opened.log.committed(tx.appended)
-      if (tx.hasAppended) opened.wakes.committed()
+      if (tx.concernsOthers) opened.wakes.committed()
       return value
     } finally {
       opened.active -= 1
@@ -140,12 +142,13 @@ export class PostgresLedger implements Ledger {
     return Number(rows[0]![0]![0])
   }
 
+  async pending(query: PendingQuery): Promise<readonly Pending[]> {
+    const rows = await this.#open('pending').slow.run(pendingStatement(this.#settings.names, query))
+    return pendingOf(rows[0]!)
+  }
+
   async lease(request: LeaseRequest): Promise<LeaseGrant> {
-    const { line, knowledge } = this.#open('lease')
-    const [isNew, since] = [knowledge.isDoubtful(request), knowledge.incarnation]
-    const rows = await line.run(leaseStatement(this.#settings.names, request, isNew))
-    knowledge.learned(request, since)
-    return grantOf(rows[0]!)
+    return this.#open('lease').desk.ask(request)
   }
 
   async positions(reader: string): Promise<readonly number[]> {
@@ -231,6 +234,8 @@ export class PostgresLedger implements Ledger {
     }
     const wakes = new WakeUps({ env, channel: names.channel, line: slow, listening, drawn, self: env.uuid() })
     const log = new LogFollower({ names, line, limits: { events: tailEvents, bytes: tailBytes }, restarted: lost })
+    const run = async (statement: Statement) => (await line.run(statement))[0]!
+    const desk = new LeaseDesk({ env, names, knowledge, run, drawn: (position) => wakes.heard(position) })
     const tx = { ledger: this.name, names, statementMs, idleMs, knows: (claim: Claim) => !knowledge.isDoubtful(claim) }
     const pool = new TransactionPool(context)
     return {
@@ -239,7 +244,7 @@ export class PostgresLedger implements Ledger {
       slow,
       log,
       wakes,
-      knowledge,
+      desk,
       sweep: new RetentionSweep(names),
       tx,
       active: 0,
@@ -273,7 +278,8 @@ export class PostgresLedger implements Ledger {
   }
 }
 
-async function closeAll({ pool, line, slow, wakes }: Opened): Promise<void> {
+async function closeAll({ pool, line, slow, wakes, desk }: Opened): Promise<void> {
+  desk.close()
   await wakes.close()
   await Promise.all([pool.close(), line.close(), slow.close()])
 }

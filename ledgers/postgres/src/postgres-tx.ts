@@ -70,6 +70,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
   readonly #appended: EventRecord[] = []
   readonly #last: LastAppend[] = []
   #hasAppended = false
+  #hasSaved = false
   #begun = false
   #open = true
   #failure: { readonly error: unknown } | undefined
@@ -85,9 +86,9 @@ export class PostgresTx implements LedgerTx, HandleSource {
     return this.#appended
   }
 
-  /** True when there may be new events for others to read. */
-  get hasAppended(): boolean {
-    return this.#hasAppended || this.#appended.length > 0
+  /** True when there may be new events for others to read, or records of partitions that others hold. */
+  get concernsOthers(): boolean {
+    return this.#hasAppended || this.#appended.length > 0 || (this.#hasSaved && this.#claims.length === 0)
   }
 
   get broken(): { readonly error: unknown } | undefined {
@@ -169,6 +170,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
   async save(puts: readonly LedgerRecord[], removes: readonly RecordKey[] = []): Promise<void> {
     this.check('the transaction')
     this.#changes.add(puts, removes)
+    this.#hasSaved = true
   }
 
   /**

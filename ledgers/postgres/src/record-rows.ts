@@ -1,5 +1,12 @@
 /** Records as parameters of `save_1`, as queries, and as they come back from the table. */
-import { invariant, type LedgerRecord, type RecordKey, type RecordQuery } from 'quadrille'
+import {
+  invariant,
+  type LedgerRecord,
+  type Pending,
+  type PendingQuery,
+  type RecordKey,
+  type RecordQuery,
+} from 'quadrille'
 import type { SchemaNames } from './schema-names.ts'
 import type { Rows, Statement } from './statement-group.ts'
 import { floatArray, intArray, numberOf, textArray, type Field, type WireValue } from './wire-values.ts'
@@ -126,6 +133,21 @@ export function countStatement(
   if (query.partitions !== undefined) values.push(intArray(query.partitions))
   return { text: `SELECT count(*) FROM ${quoted}.records WHERE scope = $1 AND kind = $2${some}`, values }
 }
+
+/** Asks what waits. */
+export function pendingStatement({ quoted }: SchemaNames, query: PendingQuery): Statement {
+  const some = 'scope = $1 AND kind = each.kind AND partition = ANY($4::int[])'
+  return {
+    text: `SELECT (SELECT min(due) FROM ${quoted}.records WHERE ${some} AND due IS NOT NULL),
+        CASE WHEN counted = 1 THEN (SELECT count(*) FROM ${quoted}.records WHERE ${some}) ELSE 0 END
+      FROM unnest($2::text[], $3::int[]) WITH ORDINALITY AS each(kind, counted, place) ORDER BY place`,
+    values: [query.scope, textArray(query.kinds), intArray(query.counted.map(Number)), intArray(query.partitions)],
+  }
+}
+
+/** What was found, in the order of the kinds. */
+export const pendingOf = (rows: Rows): readonly Pending[] =>
+  rows.map(([due, count]) => ({ due: numberOf(due!), count: Number(count) }))
 
 /** Asks which lanes have records. */
 export function lanesStatement(

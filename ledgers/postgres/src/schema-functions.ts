@@ -301,8 +301,9 @@ BEGIN
   SELECT (SELECT count(*) FROM taken), (SELECT max(position) FROM taken), (SELECT count(*) FROM looked),
     (SELECT max(position) FROM looked)
   INTO gone, trimmed_to, seen, next_position;
+  -- What is old stands in front: where none is, the next look begins there again.
   IF gone = p_limit THEN next_position := trimmed_to;
-  ELSIF seen < p_looks THEN next_position := 0;
+  ELSIF gone = 0 OR seen < p_looks THEN next_position := 0;
   END IF;
   removed := gone;
 

@@ -62,6 +62,14 @@ export class WakeUps {
       })
   }
 
+  /** The last position drawn by anyone, from whoever asks the server anyway. */
+  heard(position: number): void {
+    if (position === this.#drawn) return
+    this.#drawn = position
+    this.#activeAt = this.#options.env.elapsed()
+    this.wake()
+  }
+
   /** Calls everyone who waits, once, after the current turn. */
   wake(): void {
     if (this.#wakeDue || this.#wakes.size === 0) return
@@ -126,12 +134,7 @@ export class WakeUps {
     const isActive = env.elapsed() - this.#activeAt < activeForMs
     this.#cancelPoll = env.timer(isActive ? pollMs.active : pollMs.idle, () => {
       drawn()
-        .then((position) => {
-          if (position === this.#drawn) return
-          this.#drawn = position
-          this.#activeAt = env.elapsed()
-          this.wake()
-        })
+        .then((position) => this.heard(position))
         // Whoever reads meets that too.
         .catch(() => {})
         .finally(() => {

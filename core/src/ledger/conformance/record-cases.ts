@@ -145,6 +145,25 @@ export const queryCases: readonly LedgerCase[] = [
     },
   },
   {
+    name: 'what waits is told by kind: when the first is due, and how many there are if they are to be counted',
+    async run({ ledger }) {
+      const at = (id: string, partition: number, due: number | null) => newRecord(id, { partition, due })
+      await save(ledger, at('a', 1, 30), at('b', 2, 20), at('c', 3, 10), at('d', 2, null))
+      await save(ledger, newRecord('e', { kind: 'dead', partition: 1 }), newRecord('f', { scope: 'reader-2', due: 5 }))
+      const kinds = [of.kind, 'dead', of.kind, 'never']
+      const query = { scope: of.scope, kinds, counted: [true, true, false, true] }
+      const nothing = { due: null, count: 0 }
+      const some = await ledger.pending({ ...query, partitions: [1, 2] })
+      same(some, [{ due: 20, count: 3 }, { due: null, count: 1 }, { due: 20, count: 0 }, nothing], 'of two partitions')
+      same(
+        await ledger.pending({ ...query, partitions: [] }),
+        kinds.map(() => nothing),
+        'of none',
+      )
+      same(await ledger.pending({ ...query, kinds: [], counted: [], partitions: [1] }), [], 'no kinds')
+    },
+  },
+  {
     name: 'lanes tells which lanes have records of the kind',
     async run({ ledger }) {
       await save(

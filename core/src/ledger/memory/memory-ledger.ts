@@ -9,6 +9,8 @@ import type {
   LedgerHealth,
   LedgerRecord,
   LedgerTx,
+  Pending,
+  PendingQuery,
   ReadPage,
   ReadQuery,
   RecordQuery,
@@ -84,6 +86,15 @@ export class MemoryLedger implements Ledger {
     const shelf = this.#open('count').store.shelf(scope, kind)
     if (!shelf || partitions === undefined) return shelf?.size ?? 0
     return [...shelf.values()].filter((record) => partitions.includes(record.partition)).length
+  }
+
+  async pending({ scope, kinds, counted, partitions }: PendingQuery): Promise<readonly Pending[]> {
+    const { store } = this.#open('pending')
+    return kinds.map((kind, index) => {
+      const [first] = store.query({ scope, kind, order: 'due', partitions, limit: 1 })
+      const records = counted[index] ? [...(store.shelf(scope, kind)?.values() ?? [])] : []
+      return { due: first?.due ?? null, count: records.filter((each) => partitions.includes(each.partition)).length }
+    })
   }
 
   async lease(request: LeaseRequest): Promise<LeaseGrant> {

@@ -1,7 +1,7 @@
 /** The table of records: small rows of the runtime's own, by key or by query. */
 import type { SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite'
 import { invariant } from '../../base/index.ts'
-import type { LedgerRecord, RecordKey, RecordQuery } from '../ledger.ts'
+import type { LedgerRecord, Pending, PendingQuery, RecordKey, RecordQuery } from '../ledger.ts'
 import type { Connection } from './sqlite-connection.ts'
 
 const columns = 'scope, kind, id, partition, lane, seq, due, expires, body'
@@ -75,6 +75,17 @@ export class RecordReader {
     const sql = `SELECT count(*) AS count FROM quadrille_records WHERE scope = ? AND kind = ?${some}`
     const params = partitions === undefined ? [scope, kind] : [scope, kind, maskOf(partitions)]
     return this.#connection.statements.get(sql).get(...params)!['count'] as number
+  }
+
+  /** See {@link PendingQuery}. */
+  pending({ scope, kinds, counted, partitions }: PendingQuery): Pending[] {
+    const first = this.#connection.statements.get(
+      `SELECT min(due) AS due FROM quadrille_records WHERE scope = ? AND kind = ? AND due IS NOT NULL AND ${inMask}`,
+    )
+    return kinds.map((kind, index) => ({
+      due: first.get(scope, kind, maskOf(partitions))!['due'] as number | null,
+      count: counted[index] ? this.count({ scope, kind, partitions }) : 0,
+    }))
   }
 }
 

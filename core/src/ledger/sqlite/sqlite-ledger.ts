@@ -9,6 +9,8 @@ import type {
   LedgerHealth,
   LedgerRecord,
   LedgerTx,
+  Pending,
+  PendingQuery,
   ReadPage,
   ReadQuery,
   RecordQuery,
@@ -161,6 +163,11 @@ export class SqliteLedger implements Ledger {
   }): Promise<number> {
     const { views } = this.#open('count')
     return this.#reading(() => views().records.count(query))
+  }
+
+  async pending(query: PendingQuery): Promise<readonly Pending[]> {
+    const { views } = this.#open('pending')
+    return this.#reading(() => views().records.pending(query))
   }
 
   async lease(request: LeaseRequest): Promise<LeaseGrant> {

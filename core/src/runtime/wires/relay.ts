@@ -18,6 +18,7 @@ import type { Ledger, LedgerRecord, RecordKey } from '../../ledger/index.ts'
 import { deadKind } from '../failure-step.ts'
 import type { ContextTools } from '../handler-context.ts'
 import { LeaseKeeper } from '../lease-keeper.ts'
+import { Pace } from '../pace.ts'
 import type { Settings } from '../settings.ts'
 import type { Telling } from '../telling.ts'
 import { Flights, type Landing } from './flights.ts'
@@ -65,7 +66,7 @@ export class Relay {
   #loop: Promise<void> = Promise.resolve()
   #woken = false
   #resting: (() => void) | undefined
-  #lookedAt = -Infinity
+  readonly #pace: Pace
   #scannedAt = -Infinity
   readonly #flights: Flights
   readonly #parked: ParkedLanes
@@ -84,6 +85,7 @@ export class Relay {
     this.reader = relayReader(context.wire.name)
     const { settings, ledger, tell, tools, start } = context
     const plan = { reader: this.reader, start }
+    this.#pace = new Pace(settings.env, settings.pollMs)
     this.#reach = new Reach(context, this.#stopping.signal)
     this.#leases = new LeaseKeeper({ settings, ledger, tell, tools, plan }, () => this.wake())
     this.#parked = new ParkedLanes(ledger, this.reader)
@@ -102,12 +104,14 @@ export class Relay {
 
   wake(): void {
     this.#woken = true
+    this.#pace.stir()
     this.#resting?.()
   }
 
   /** Something may have become due by another process or a redrive. */
   lookAgain(): void {
-    this.#scannedAt = this.#lookedAt = -Infinity
+    this.#scannedAt = -Infinity
+    this.#pace.hurry()
     this.wake()
   }
 
@@ -196,15 +200,15 @@ export class Relay {
 
   /** Returns false when there was nothing to do. */
   async #turn(): Promise<boolean> {
-    const { env, pollMs } = this.#context.settings
+    const { env } = this.#context.settings
     const moved = await this.#leases.settle(noneInUse)
     if (moved.size > 0) {
       await this.#ground()
       this.#taken.clear()
     }
-    if (env.elapsed() - this.#lookedAt >= pollMs) {
+    if (this.#pace.isDue) {
       // No wake-up tells that something was parked or made due by others.
-      this.#lookedAt = env.elapsed()
+      this.#pace.looked()
       this.#parked.nextDue = 0
     }
     if (this.#leases.size === 0) return false
@@ -223,7 +227,8 @@ export class Relay {
   async #ground(): Promise<void> {
     await this.#flights.abandon()
     this.#readUpTo = -1
-    this.#scannedAt = this.#lookedAt = -Infinity
+    this.#scannedAt = -Infinity
+    this.#pace.hurry()
   }
 
   /** Learns which keys are parked. One whose first event was discarded meanwhile has nobody who would wake it. */
@@ -375,11 +380,11 @@ export class Relay {
 
   /** Until woken, or something is due. */
   async #rest(): Promise<void> {
-    const { env, pollMs } = this.#context.settings
+    const { env } = this.#context.settings
     const nowMs = env.elapsed()
     const isFree = this.#leases.size > 0 && this.#flights.size === 0
     const untilDueMs = isFree ? this.#parked.nextDue - env.now() : Infinity
-    const waitMs = Math.max(0, Math.min(this.#lookedAt + pollMs - nowMs, this.#saveAt - nowMs, untilDueMs))
+    const waitMs = Math.max(0, Math.min(this.#pace.waitMs, this.#saveAt - nowMs, untilDueMs))
     let cancel: Cancel = () => {}
     const rested = new Promise<void>((resolve) => {
       this.#resting = resolve

@@ -234,14 +234,16 @@ export class BatchRun {
     })
   }
 
-  async #group(batch: BatchTx, task: Task, together: Map<Task['state'], Task[]>): Promise<void> {
-    const group = together.get(task.state) ?? []
+  #group(batch: BatchTx, task: Task, together: Map<Task['state'], Task[]>): Soon<void> {
     if (this.#alone.has(task)) return runTogether(batch, [task])
-    group.push(task)
-    together.set(task.state, group)
-    if (group.length < (task.state.reaction.kind === 'on' ? task.state.reaction.batch!.size : 1)) return
-    together.delete(task.state)
-    await runTogether(batch, group)
+    const { state } = task
+    const group = together.get(state)
+    if (group) group.push(task)
+    else together.set(state, [task])
+    const size = state.reaction.kind === 'on' ? state.reaction.batch!.size : 1
+    if ((group?.length ?? 1) < size) return
+    together.delete(state)
+    return runTogether(batch, group ?? [task])
   }
 
   /** Breaker and rate limit: true when the task has to wait. */

@@ -5,6 +5,7 @@ import type { OnReaction } from '../service/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { eventView, type TaskContext } from './handler-context.ts'
 import { handle, handlingOf } from './handle.ts'
+import { whenThere, type Soon } from './soon.ts'
 import { workId, type Task } from './work.ts'
 
 const reactionOf = (task: Task): OnReaction => task.state.reaction as OnReaction
@@ -32,15 +33,18 @@ export function collect(batch: BatchTx, task: Task): void {
 }
 
 /** Hands several events to the handler at once. */
-export async function runTogether(batch: BatchTx, tasks: readonly Task[]): Promise<void> {
+export function runTogether(batch: BatchTx, tasks: readonly Task[]): Soon<void> {
   const reaction = reactionOf(tasks[0]!)
   const data = tasks.map((task) => task.data) as never
-  await handle(batch, tasks, {
-    role: 'run',
-    declared: reaction.emits,
-    run: (context) => reaction.run(data, withEvents(context, tasks) as never),
-  })
-  for (const task of tasks) await batch.done(task)
+  const run = (context: TaskContext) => reaction.run(data, withEvents(context, tasks) as never)
+  return whenThere(handle(batch, tasks, { role: 'run', declared: reaction.emits, run }), () => allDone(batch, tasks))
+}
+
+async function allDone(batch: BatchTx, tasks: readonly Task[]): Promise<void> {
+  for (const task of tasks) {
+    const done = batch.done(task)
+    if (done) await done
+  }
 }
 
 function withEvents(context: TaskContext, tasks: readonly Task[]): TaskContext {

@@ -89,6 +89,27 @@ for (const wire of ['nats', 'rabbitmq'] as const) {
   })
 }
 
+test(
+  'four ledgers joined by the protocol of Service Bus alone, any process killed at any time: everything holds',
+  overWire('servicebus'),
+  async (t) => {
+    const summary = await summaryOf(
+      t,
+      '--once',
+      '--json',
+      '--chaos',
+      '--wire',
+      'servicebus',
+      '--orders',
+      '60',
+      '--seed',
+      '7',
+    )
+    assertRight(summary, 60)
+    assert.ok(summary.kills >= 5, `${summary.kills} kills`)
+  },
+)
+
 test('over a wire the page still shows an order to its end', overWire('nats'), async (t) => {
   const { child, ended, out } = start(t, '--wire', 'nats', '--orders', '5', '--rate', '50')
   while (!/follow them at (http:\S+)/.test(out())) await once(child.stdout, 'data')

@@ -1,8 +1,10 @@
-/** NATS, RabbitMQ and Redis as the machine has them, and ElasticMQ (SQS). */
+/** NATS, RabbitMQ and Redis as the machine has them, ElasticMQ (SQS), and our own server for Service Bus. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { classPath, missingForJava } from './maven.ts'
 import { find, type BrokerKind } from './process.ts'
+import { connectionStringFor } from './service-bus/connection-string.ts'
 import { freePort } from './tcp.ts'
 
 /** What is said when one program is missing. */
@@ -108,5 +110,20 @@ export const elasticmq: BrokerKind = {
       readyText: /ElasticMQ server .* started/,
       mark: config,
     }
+  },
+}
+
+/**
+ * The project's own test server, which speaks the protocol of Azure Service Bus; Microsoft's needs Docker. In memory. The
+ * url is a connection string.
+ */
+export const servicebus: BrokerKind = {
+  name: 'servicebus',
+  usualPort: 15_674,
+  missing: () => undefined,
+  url: connectionStringFor,
+  async prepare({ port }) {
+    const program = fileURLToPath(new URL('service-bus/main.ts', import.meta.url))
+    return { command: process.execPath, args: [program, String(port)], readyText: /listens on/, mark: program }
   },
 }

@@ -2,7 +2,7 @@
 import { after, before, describe, it } from 'node:test'
 import { testWire } from 'quadrille/conformance'
 import { azureHarness } from './azure-setup.ts'
-import { startServiceBus, type ServiceBusServer } from './service-bus/server.ts'
+import { startServiceBus, type ServiceBusServer } from '@quadrille/brokers/service-bus'
 
 describe('Azure Service Bus', () => {
   let server: ServiceBusServer | undefined

@@ -1,32 +1,9 @@
 /** What the tests of the Azure wire share: options for the test server, and places for the conformance cases. */
-import { ServiceBusAdministrationClient } from '@azure/service-bus'
 import { tcpProxy, type TcpProxy } from '@quadrille/brokers'
 import { systemEnv, type Wire } from 'quadrille'
 import type { WireHarness } from 'quadrille/conformance'
 import { serviceBus, type AzureWire, type ServiceBusOptions } from '@quadrille/azure'
-import { connectionStringFor, type ServiceBusServer } from './service-bus/server.ts'
-
-/** An administration client whose requests the test server answers: Azure's is on another port than AMQP. */
-function administrationOf(server: ServiceBusServer): ServiceBusAdministrationClient {
-  const client = new ServiceBusAdministrationClient(server.connectionString)
-  client.pipeline.addPolicy(
-    {
-      name: 'test server',
-      async sendRequest(request) {
-        const url = new URL(request.url)
-        const { status, body } = server.admin({
-          method: request.method,
-          path: url.pathname.slice(1),
-          skip: Number(url.searchParams.get('$skip') ?? 0),
-          body: typeof request.body === 'string' ? request.body : '',
-        })
-        return { request, status, headers: request.headers, bodyAsText: body }
-      },
-    },
-    { phase: 'Sign' },
-  )
-  return client
-}
+import { connectionStringFor, localServiceBus, type ServiceBusServer } from '@quadrille/brokers/service-bus'
 
 /** A wire to the test server, over a port of its own when there is a proxy. */
 export function wireTo(
@@ -36,7 +13,7 @@ export function wireTo(
 ): AzureWire {
   return serviceBus({
     connectionString: connectionStringFor(port),
-    administration: administrationOf(server),
+    administration: localServiceBus(server.connectionString).administration,
     lock: '5s',
     timeout: '3s',
     stalled: '4s',

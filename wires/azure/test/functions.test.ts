@@ -9,7 +9,7 @@ import { sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
 import { httpHandler, serviceBusHandler, timerHandler } from '@quadrille/azure'
 import { wireTo } from './azure-setup.ts'
-import { startServiceBus, type ServiceBusServer } from './service-bus/server.ts'
+import { startServiceBus, type ServiceBusServer } from '@quadrille/brokers/service-bus'
 
 const Created = event('order.created', { key: 'orderId', schema: z.object({ orderId: z.string() }) })
 

@@ -11,13 +11,13 @@ import {
   PaymentRefunded,
 } from '../contracts.ts'
 
-export const wireNames = ['kafka', 'nats', 'rabbitmq', 'redis', 'sqs'] as const
+export const wireNames = ['kafka', 'nats', 'rabbitmq', 'redis', 'sqs', 'servicebus'] as const
 export type WireName = (typeof wireNames)[number]
 
 /** A broker that runs, as a process is told of it. */
 export interface WireAt {
   readonly name: WireName
-  /** The broker's address; for Kafka `host:port`. */
+  /** The broker's address; for Kafka `host:port`, for Service Bus a connection string. */
   readonly url: string
 }
 
@@ -57,6 +57,17 @@ export const wireKinds: Readonly<Record<WireName, Kind>> = {
     survivesKill: false,
     open: async (url) =>
       (await import('@quadrille/aws')).sqs({ queues: hearers, client: localAws(url), visibility: '5s', wait: '1s' }),
+  },
+  servicebus: {
+    // The project's own test server, in memory: Azure itself was not available.
+    broker: 'servicebus',
+    survivesKill: false,
+    open: async (url) => {
+      const { serviceBus } = await import('@quadrille/azure')
+      const { localServiceBus } = await import('@quadrille/brokers/service-bus')
+      const local = url.includes('UseDevelopmentEmulator') ? localServiceBus(url) : { connectionString: url }
+      return serviceBus({ ...local, lock: '5s' })
+    },
   },
 }
 

@@ -1,12 +1,15 @@
 /**
  * A server that speaks as much of the protocol of Azure Service Bus as the wire uses, over plain AMQP 1.0 on loopback:
- * tokens, sending to topics, accepting sessions (a named one, or the next), receiving with locks, settling and renewing.
- * It proves the wire against the protocol of the SDK, not against Azure.
+ * tokens, sending to topics, accepting sessions (a named one, or the next), receiving with locks, settling and renewing;
+ * and, over HTTP on the same port, its administration. It proves the wire against the SDK, not against Azure.
  */
 import { randomBytes } from 'node:crypto'
-import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type AddressInfo, type Server as NetServer, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import rhea, { type Connection, type Delivery, type EventContext, type Message, type Sender } from 'rhea'
-import { administer, type AdminAnswer, type AdminRequest, type Topics } from './admin-api.ts'
+import { administer, type Topics } from './admin-api.ts'
+import { connectionStringFor } from './connection-string.ts'
 import type { SessionLink, Stored, Subscription } from './entities.ts'
 
 const sessionFilter = 'com.microsoft:session-filter'
@@ -19,16 +22,11 @@ export interface ServiceBusServer {
   readonly port: number
   readonly connectionString: string
   readonly topics: Topics
-  admin(request: AdminRequest): AdminAnswer
   /** Ends every connection and the listener; topics and messages stay, as on the disks of Azure. */
   kill(): Promise<void>
   /** Listens again on the same port. */
   restart(): Promise<void>
 }
-
-/** A string that makes the SDK speak plain TCP to a port of loopback. */
-export const connectionStringFor = (port: number): string =>
-  `Endpoint=sb://127.0.0.1:${port};SharedAccessKeyName=a;SharedAccessKey=a;UseDevelopmentEmulator=true;`
 
 /** What a link to a session has: a lock, and what was handed out over it. */
 interface OpenSession {
@@ -58,21 +56,26 @@ const nameIn = (address: unknown): string => {
   return (/^sb:\/\/[^/]*\/(.*)$/.exec(text)?.[1] ?? text).toLowerCase()
 }
 
-export async function startServiceBus(): Promise<ServiceBusServer> {
+/** @param port - 0 for any free one. */
+export async function startServiceBus(port = 0): Promise<ServiceBusServer> {
   const topics: Topics = new Map()
   const sockets = new Set<Socket>()
-  let port = 0
+  const container = containerFor(topics)
+  const http = createHttpServer((request, response) => void answerHttp(topics, request, response))
   let server: NetServer | undefined
   const listen = async () => {
-    server = containerFor(topics).listen({
-      port,
-      host: '127.0.0.1',
-      treat_modified_as_released: false,
-    } as never) as NetServer
-    server.on('connection', (socket) => {
+    server = createServer((socket) => {
       sockets.add(socket)
-      socket.on('close', () => sockets.delete(socket))
+      socket.on('close', () => sockets.delete(socket)).on('error', () => {})
+      socket.once('data', (first: Buffer) => {
+        socket.pause()
+        socket.unshift(first)
+        if (first.toString('latin1', 0, 4) !== 'AMQP') http.emit('connection', socket)
+        else container.create_connection({ treat_modified_as_released: false } as never).accept(socket)
+        socket.resume()
+      })
     })
+    server.listen(port, '127.0.0.1')
     await new Promise<void>((done) => server!.once('listening', done))
     port = (server.address() as AddressInfo).port
   }
@@ -81,11 +84,11 @@ export async function startServiceBus(): Promise<ServiceBusServer> {
     port,
     connectionString: connectionStringFor(port),
     topics,
-    admin: (request) => (server ? administer(topics, request) : { status: 503, body: '' }),
     async kill() {
       const ended = server
+      if (!ended) return
       server = undefined
-      const closed = new Promise((done) => ended?.close(done))
+      const closed = new Promise((done) => ended.close(done))
       for (const socket of sockets) {
         socket.resetAndDestroy()
         // rhea would not notice, and go on with its heartbeats.
@@ -96,6 +99,13 @@ export async function startServiceBus(): Promise<ServiceBusServer> {
     },
     restart: listen,
   }
+}
+
+async function answerHttp(topics: Topics, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://127.0.0.1')
+  const about = { path: pathname.slice(1), skip: Number(searchParams.get('$skip') ?? 0), body: await text(request) }
+  const { status, body } = administer(topics, { method: request.method ?? 'GET', ...about })
+  response.writeHead(status, { 'content-type': 'application/atom+xml' }).end(body)
 }
 
 function containerFor(topics: Topics) {
@@ -151,6 +161,12 @@ function leave(sender: Sender): void {
   open.subscription.unlock(open.id, open.link)
 }
 
+/** `topic/subscriptions/name`, and what may follow. */
+function subscriptionAt(topics: Topics, name: string): Subscription | undefined {
+  const [topic = '', , subscription = ''] = name.split('/')
+  return topics.get(topic)?.subscriptions.get(subscription)
+}
+
 /** The client receives from us: replies, or a session. */
 async function openSender(topics: Topics, connection: Connection, sender: Sender): Promise<void> {
   const name = nameIn(sender.source?.address)
@@ -161,8 +177,7 @@ async function openSender(topics: Topics, connection: Connection, sender: Sender
       if (address) replies.get(connection)?.set(address, sender)
     return
   }
-  const [topic = '', , subscriptionName = ''] = name.split('/')
-  const subscription = topics.get(topic)?.subscriptions.get(subscriptionName)
+  const subscription = subscriptionAt(topics, name)
   if (!subscription) return sender.close({ condition: 'amqp:not-found', description: notFound(name) })
   const filter = (sender.source.filter as Record<string, { value?: unknown } | string> | undefined)?.[sessionFilter]
   const asked = typeof filter === 'string' ? filter : filter?.value
@@ -248,7 +263,7 @@ function settle({ sender, delivery }: EventContext, complete: boolean): void {
 function received(topics: Topics, { receiver, message, delivery, connection }: EventContext): void {
   const name = nameIn(receiver!.target?.address)
   if (name === '$cbs') return reply(connection, message!, { status: 202 })
-  if (name.endsWith('/$management')) return manage(connection, message!)
+  if (name.endsWith('/$management')) return manage(connection, subscriptionAt(topics, name), message!)
   const topic = topics.get(name)
   if (!topic) return
   if ((delivery as unknown as { format?: number }).format !== batchFormat) return topic.send(message!)
@@ -278,11 +293,13 @@ function reply(connection: Connection, request: Message, { status, body = {}, co
 }
 
 /** The operations of the management node: of those, the wire renews the locks of sessions. */
-function manage(connection: Connection, request: Message): void {
+function manage(connection: Connection, subscription: Subscription | undefined, request: Message): void {
   const operation = String(request.application_properties?.['operation'])
   if (operation !== 'com.microsoft:renew-session-lock') return reply(connection, request, { status: 501 })
   const id = String((request.body as Record<string, unknown>)['session-id'])
-  const open = [...(links.get(connection) ?? [])].map((link) => sessions.get(link)).find((each) => each?.id === id)
+  const open = [...(links.get(connection) ?? [])]
+    .map((link) => sessions.get(link))
+    .find((each) => each?.id === id && each.subscription === subscription)
   const untilMs = open ? open.subscription.renew(id, open.link) : null
   if (untilMs === null) return reply(connection, request, { status: 410, condition: 'com.microsoft:session-lock-lost' })
   reply(connection, request, { status: 200, body: { expiration: rhea.types.wrap_timestamp(untilMs) } })

@@ -81,6 +81,11 @@ export class Subscription {
     return [...this.#sessions.values()].reduce((sum, { out }) => sum + out.size, 0)
   }
 
+  /** How many accepts wait for a session. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   /** The next session that has messages and is free; resolves with null after the time. */
   next(waitMs: number): Promise<string | null> {
     const free = this.#free()

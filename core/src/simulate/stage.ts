@@ -39,13 +39,15 @@ export class Stage implements MachineRoom, OutsideRoom {
   /** The numbers in them. */
   seededCounters = ''
   /** Event types on which a reaction may end the conversation in failure, with the reactions' triggers. */
-  readonly refusing: ReadonlyMap<string, readonly AnyPattern[]>
+  readonly refusing: Map<string, readonly AnyPattern[]>
   /** Services whose transactions may read before and write after another one commits. */
   readonly readCommitted: ReadonlySet<string>
   /** The field that is the key of each event type. */
   readonly keyFields: ReadonlyMap<string, string>
   /** Services that only write down what they hear: where the order in which they hear it should not matter. */
   readonly views: ReadonlySet<string>
+  /** What comes from outside. */
+  readonly #wishes: ReadonlySet<string>
   readonly #joins: ReadonlyMap<string, readonly string[]>
   #run: SimRun | undefined
   readonly #hasFakes: boolean
@@ -72,6 +74,10 @@ export class Stage implements MachineRoom, OutsideRoom {
     this.#beginnings = new Beginnings(this)
     this.#remembers = options.wrapLedger === undefined
     this.refusing = refusingOf(this.choreography)
+    const { starts, external } = this.choreography
+    this.#wishes = new Set([...starts, ...external.flatMap(({ emits }) => emits)].map(({ type }) => type))
+    // A wish may come too late.
+    for (const type of this.#wishes) this.refusing.delete(type)
     this.readCommitted = new Set(services.flatMap(({ name, db }) => (isReadCommitted(options, db) ? [name] : [])))
     this.keyFields = keyFieldsOf(this.choreography)
     this.views = new Set(services.filter(isView).map(({ name }) => name))
@@ -163,6 +169,14 @@ export class Stage implements MachineRoom, OutsideRoom {
     const found = this.machines.get(name)
     if (found) return found
     throw new QuadrilleError('SERVICE_UNKNOWN', { service: name, known: [...this.machines.keys()] })
+  }
+
+  /** True when somebody outside has asked for it, after the conversation had begun. */
+  isWish(talk: Talk, event: NewEvent): boolean {
+    const causes = this.causesOf(talk, event)
+    return talk.told.some(
+      ({ event: { id, type } }) => causes.has(id) && id !== talk.start?.id && this.#wishes.has(type),
+    )
   }
 
   /** True for a reaction that acts because time has passed. */
@@ -321,7 +335,7 @@ const deliverFaults = (handles: boolean): readonly FaultKind[] => [
 ] // prettier-ignore
 
 /** Triggers of `on` reactions that may emit an end in failure, and no success. */
-function refusingOf({ services, ends }: Choreography): ReadonlyMap<string, readonly AnyPattern[]> {
+function refusingOf({ services, ends }: Choreography): Map<string, readonly AnyPattern[]> {
   const failures = new Set(ends.failure.map((pattern) => pattern.type))
   const successes = new Set(ends.success.map((pattern) => pattern.type))
   const triggers = services.flatMap((service) =>

@@ -176,3 +176,40 @@ test('the provider: a charge is undone when all of it is back, and a key is for 
   assert.match((await outcome(2))[0]!, /^EFFECT_TWICE .*undone more often than it was done/)
   assert.match((await outcome(1, () => 'one for all'))[0]!, /^DEAD_LETTER .*was used for \d before, now for \d/)
 })
+
+test('a wish from outside that comes too late is no reason to fail, and one that has been heeded is', async () => {
+  const Cancel = event('cancel', { key: 'id', schema })
+  const asking: SimulateOptions<{ id: string; units: number }> = {
+    setup: {
+      desk: (_: never, { sqlite }: { sqlite: { exec(sql: string): void } }) =>
+        sqlite.exec('CREATE TABLE verdict (id TEXT PRIMARY KEY)'),
+    },
+    begin: async (app, data) => {
+      await app.publish(Asked(data))
+      await app.publish(Cancel(data))
+    },
+  }
+  const dance = (isFirst: (db: SqliteHandle, id: string) => boolean) =>
+    choreography('talk', {
+      services: [
+        service('desk', { db: nodeSqlite() })
+          .on(Asked, { emits: [Done] }, (data, { db }) => (isFirst(db, data.id) ? Done(data) : undefined))
+          .on(Cancel, { emits: [Gone] }, (data, { db }) => (isFirst(db, data.id) ? Gone(data) : undefined)),
+      ],
+      starts: [Asked, Cancel],
+      ends: { success: [Done], failure: [Gone] },
+      within: '1h',
+    })
+  const first = (db: SqliteHandle, id: string) =>
+    db.prepare('INSERT INTO verdict VALUES (?) ON CONFLICT DO NOTHING').run(id).changes === 1
+  const right = await found(dance(first), asking)
+  assert.deepEqual(
+    right.findings.map(({ code, message }) => [code, message]).filter(([code]) => code !== 'NO_END'),
+    [],
+  )
+  const both = await found(
+    dance(() => true),
+    asking,
+  )
+  assert.equal(both.findings[0]?.code, 'TWO_ENDS')
+})

@@ -1,7 +1,7 @@
 /** What conversations start with: given as a list, a function or an arbitrary, or made from the start event's JSON Schema. */
 import { QuadrilleError } from '../base/index.ts'
 import { FastCheckRandom } from './fast-check-random.ts'
-import type { ArbitraryLike, SimulationOptions } from './options.ts'
+import type { ArbitraryLike, Generated, SimulationOptions } from './options.ts'
 import { Randomness } from './randomness.ts'
 import { sampleOf } from './schema-sample.ts'
 import type { Stage } from './stage.ts'
@@ -10,6 +10,8 @@ import type { Stage } from './stage.ts'
 export class Inputs {
   readonly #given: SimulationOptions['inputs']
   readonly #stage: Stage
+  /** What an arbitrary has made, as it knows how to make it smaller. */
+  readonly #generated = new Map<string, Generated<unknown>>()
 
   constructor(options: SimulationOptions, stage: Stage) {
     this.#given = options.inputs
@@ -36,7 +38,22 @@ export class Inputs {
     }
     const random = new Randomness(variety * 31 + index)
     if (typeof given === 'function') return given(() => random.next(), index)
-    return (given as ArbitraryLike<unknown>).generate(new FastCheckRandom(random) as never, undefined).value
+    return this.#know((given as ArbitraryLike<unknown>).generate(new FastCheckRandom(random) as never, undefined))
+  }
+
+  /** Simpler inputs than this one, of which an arbitrary knows many; of inputs made from a schema there is the plainest. */
+  *smaller(input: unknown, index: number): Iterable<unknown> {
+    const given = this.#given
+    if (given === undefined) yield this.make(0, index)
+    const made = this.#generated.get(JSON.stringify(input))
+    if (made === undefined) return
+    const arbitrary = given as ArbitraryLike<unknown>
+    for (const smaller of arbitrary.shrink?.(made.value, made.context) ?? []) yield this.#know(smaller)
+  }
+
+  #know(made: Generated<unknown>): unknown {
+    this.#generated.set(JSON.stringify(made.value), made)
+    return made.value
   }
 
   #fromSchema(variety: number, index: number): unknown {

@@ -62,7 +62,15 @@ export type Invariants<Input, Outside> = Readonly<Record<string, Invariant<Input
 
 /** What fast-check's arbitraries have; nothing of it is needed to know them. */
 export interface ArbitraryLike<Input> {
-  generate(random: never, bias: number | undefined): { readonly value: Input }
+  generate(random: never, bias: number | undefined): Generated<Input>
+  /** Smaller ones, the smallest first. */
+  shrink?(value: Input, context: unknown): Iterable<Generated<Input>>
+}
+
+/** A value that an arbitrary has made, with what it knows of it. */
+export interface Generated<Input> {
+  readonly value: Input
+  readonly context?: unknown
 }
 
 /** Where inputs come from: a list, a function of a source of random numbers, or an arbitrary of fast-check. */

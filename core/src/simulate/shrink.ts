@@ -49,7 +49,31 @@ class Shrinking {
     await this.#oneByOne()
     await this.#clearerHolds()
     await this.#oneByOne()
+    await this.#smallerInputs()
     return this.#best
+  }
+
+  /** The first simpler input that will do, and a simpler one of that, until none will. */
+  async #smallerInputs(): Promise<void> {
+    this.#tries = 0
+    const { key } = this.#lab.stage.choreography.starts[0]!.contract
+    const keyOf = (input: unknown) => (input as Record<string, unknown> | null)?.[key]
+    for (let index = 0; index < this.#best!.inputs.length; index++) {
+      const tried = new Set<string>()
+      for (let found = true; found && this.#tries < triesMax;) {
+        found = false
+        const { inputs, constraints } = this.#best!
+        for (const smaller of this.#lab.stage.inputs.smaller(inputs[index], index)) {
+          const text = JSON.stringify(smaller)
+          // Two conversations of one key would be one.
+          const isTaken = inputs.some((other, at) => at !== index && keyOf(other) === keyOf(smaller))
+          if (tried.has(text) || isTaken) continue
+          tried.add(text)
+          found = await this.#attempt(inputs.with(index, smaller), constraints)
+          if (found || this.#tries >= triesMax) break
+        }
+      }
+    }
   }
 
   async #attempt(inputs: readonly unknown[], constraints: readonly Constraint[]): Promise<boolean> {

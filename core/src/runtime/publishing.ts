@@ -1,5 +1,5 @@
 /** Events that come from outside a reaction: transact(), publish() and receive(). */
-import { isQuadrilleError, QuadrilleError, sleep, type TxHandle } from '../base/index.ts'
+import { isQuadrilleError, QuadrilleError, sleep, type ErrorCode, type TxHandle } from '../base/index.ts'
 import type { NewEvent } from '../contracts/index.ts'
 import type { Claim, Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Returned, Service } from '../service/index.ts'
@@ -19,6 +19,8 @@ const outside = 'outside'
 
 const collisionsMax = 20
 const collisionPauseMs = 20
+/** What is received has ids, and is the same however often it is written. */
+const mayRepeat = 'LEDGER_OUTCOME_UNKNOWN'
 
 /** What publishing needs. */
 export interface PublishingContext {
@@ -93,7 +95,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
       if (dead.length > 0) await tx.save(dead)
       return { positions: good.length > 0 ? tx.appendLast(good) : noPositions }
     }
-    const { positions } = await this.#busy(() => this.#retried(() => ledger.transact(work)))
+    const { positions } = await this.#busy(() => this.#retried(() => ledger.transact(work), mayRepeat))
     const appended = appendedOf(good, positions())
     const duplicates = good.length - appended.length
     if (good.length > 0) tell.tell('appended', { events: appended, duplicates, origin: null })
@@ -134,8 +136,9 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
       throw new QuadrilleError('SERVICE_UNKNOWN', { service: service.name, known: [...this.#services] })
   }
 
-  async #append(one: Gathered): Promise<Token> {
+  async #append(given: Gathered): Promise<Token> {
     const { tell } = this.#context
+    const one = { ...given, make: madeOnce(given.make) }
     this.#open += 1
     try {
       const { events, positions } = await (this.#together(one) ?? this.#alone(one))
@@ -165,16 +168,17 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   }
 
   /** A collision with another process is no reason to bother the caller. */
-  async #retried<T>(attempt: () => Promise<T>): Promise<T> {
+  async #retried<T>(attempt: () => Promise<T>, alsoAfter?: ErrorCode): Promise<T> {
     const { env } = this.#context.settings
     for (let collisions = 1; ; collisions++) {
       try {
         return await attempt()
       } catch (error) {
-        // In all of these nothing was committed.
+        // In all of these nothing was committed, or it does no harm twice.
         const again =
           isQuadrilleError(error, 'LEDGER_CONFLICT') ||
           isQuadrilleError(error, 'LEDGER_UNREACHABLE') ||
+          (alsoAfter !== undefined && isQuadrilleError(error, alsoAfter)) ||
           this.#context.ledger.isConflict(error)
         if (!again || collisions === collisionsMax) throw error
         await sleep(env, env.random() * collisionPauseMs * collisions)
@@ -218,6 +222,24 @@ class OutsideContext<Db> implements TransactContext<Db> {
   get db(): Db {
     this.#db ??= { opened: this.#service.db?.open(this.#handle()) }
     return this.#db.opened as Db
+  }
+}
+
+/**
+ * Work that has not touched the transaction is not done again: its events are the same, with the same ids, so that they are
+ * there once although a try whose answer was lost may still commit.
+ */
+function madeOnce(make: Gathered['make']): Gathered['make'] {
+  let made: readonly NewEvent[] | undefined
+  return async (handle) => {
+    if (made) return made
+    let isUsed = false
+    const events = await make(() => {
+      isUsed = true
+      return handle()
+    })
+    if (!isUsed) made = events
+    return events
   }
 }
 

@@ -22,6 +22,7 @@ import { LeaseDesk } from './lease-requests.ts'
 import { Knowledge } from './knowledge.ts'
 import { LogFollower } from './log-follower.ts'
 import { isAway, isConflictError, messageOf } from './postgres-errors.ts'
+import { outcomeOf } from './commit-outcome.ts'
 import { postgresHealth } from './postgres-health.ts'
 import { PostgresTx, type TxContext } from './postgres-tx.ts'
 import { countStatement, pendingOf, pendingStatement, queryStatement, recordOfRow } from './record-rows.ts'
@@ -195,8 +196,9 @@ export class PostgresLedger implements Ledger {
     const client = await opened.pool.take()
     const tx = new PostgresTx(client, opened.tx)
     let broken: unknown
+    let value: T
     try {
-      const value = await work(tx)
+      value = await work(tx)
       tx.close()
       await tx.commit()
       return { value, tx }
@@ -205,11 +207,25 @@ export class PostgresLedger implements Ledger {
       broken = lostBy !== undefined || isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN') ? error : undefined
       tx.close()
       await tx.rollback()
-      if (lostBy !== undefined && !isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN')) throw this.#unreachable(lostBy)
+      if (isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN')) {
+        await this.#settle(opened, tx, error)
+        return { value: value!, tx }
+      }
+      if (lostBy !== undefined) throw this.#unreachable(lostBy)
       throw error
     } finally {
       client.release(broken !== undefined)
     }
+  }
+
+  /** Finds out whether it has committed. @throws what the caller must know when it has not, or when nobody can tell. */
+  async #settle({ slow }: Opened, tx: PostgresTx, unknown: Error): Promise<void> {
+    const { lostCommit } = tx
+    if (lostCommit === undefined) throw unknown
+    const outcome = await outcomeOf(lostCommit, this.#settings.names, slow).catch(() => undefined)
+    if (outcome === undefined) throw unknown
+    if (!outcome.committed) throw this.#unreachable(unknown)
+    tx.hasCommitted(outcome.positions)
   }
 
   #unreachable(error: unknown): QuadrilleError {
@@ -236,7 +252,9 @@ export class PostgresLedger implements Ledger {
     const log = new LogFollower({ names, line, limits: { events: tailEvents, bytes: tailBytes }, restarted: lost })
     const run = async (statement: Statement) => (await line.run(statement))[0]!
     const desk = new LeaseDesk({ env, names, knowledge, run, drawn: (position) => wakes.heard(position) })
-    const tx = { ledger: this.name, names, statementMs, idleMs, knows: (claim: Claim) => !knowledge.isDoubtful(claim) }
+    const token = () => Math.floor(env.random() * 2 ** 31)
+    const knows = (claim: Claim) => !knowledge.isDoubtful(claim)
+    const tx = { ledger: this.name, names, statementMs, idleMs, token, knows }
     const pool = new TransactionPool(context)
     return {
       pool,

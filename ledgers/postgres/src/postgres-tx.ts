@@ -36,6 +36,7 @@ import {
   RecordChanges,
 } from './record-rows.ts'
 import type { SchemaNames } from './schema-names.ts'
+import type { LostCommit } from './commit-outcome.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
 import { floatArray, intArray, numbersOf } from './wire-values.ts'
 
@@ -46,6 +47,8 @@ export interface TxContext {
   /** After how long the server ends a statement, and a transaction in which nothing happens, milliseconds. */
   readonly statementMs: number
   readonly idleMs: number
+  /** A number of 31 bits for the lock of a transaction. */
+  readonly token: () => number
   /** False when what is known of the owner's leases may have been lost with a connection. */
   readonly knows: (claim: Claim) => boolean
 }
@@ -71,13 +74,17 @@ export class PostgresTx implements LedgerTx, HandleSource {
   readonly #last: LastAppend[] = []
   #hasAppended = false
   #hasSaved = false
+  readonly #token: number
   #begun = false
+  /** The answer to BEGIN has come: its lock is held until it ends. */
+  #isUnderWay = false
   #open = true
   #failure: { readonly error: unknown } | undefined
 
   constructor(client: pg.PoolClient, context: TxContext) {
     this.#client = client
     this.#context = context
+    this.#token = context.token()
     this.handle = { kind: 'postgres', native: new GatedHandle(this) }
   }
 
@@ -115,7 +122,10 @@ export class PostgresTx implements LedgerTx, HandleSource {
     stream.cork()
     process.nextTick(() => stream.uncork())
     // Should it fail, so does what follows.
-    runGroup(this.#client, [{ text: 'BEGIN' }, ...this.#guards()]).catch((error: unknown) => this.failed(error))
+    runGroup(this.#client, [{ text: 'BEGIN' }, ...this.#guards()]).then(
+      () => (this.#isUnderWay = true),
+      (error: unknown) => this.failed(error),
+    )
     return this.#client
   }
 
@@ -186,6 +196,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
     const appendedAt = statements.length - 1
     if (this.#begun) statements.push({ text: 'COMMIT' })
     if (statements.length === 0) return
+    // Nothing was sent: nobody needs to wonder.
+    if (this.lostBy !== undefined) throw this.lostBy
     try {
       if (this.broken) throw this.broken.error
       const results = await runGroup(this.#client, statements)
@@ -206,6 +218,19 @@ export class PostgresTx implements LedgerTx, HandleSource {
     return isEcho && this.broken ? this.broken.error : error
   }
 
+  /** How it can be found out whether it has committed; undefined when it can not, or finds out by itself. */
+  get lostCommit(): LostCommit | undefined {
+    const events = this.#last.flatMap((last) => last.events)
+    if (this.#claims.length > 0 || events.length === 0 || (this.#begun && !this.#isUnderWay)) return undefined
+    return { events, token: this.#token, kind: this.#begun ? 'open' : 'alone' }
+  }
+
+  /** It has committed, as was found out afterwards. */
+  hasCommitted(positions: readonly (number | null)[]): void {
+    this.#dealPositions(positions)
+    this.#hasAppended = true
+  }
+
   /** Undoes everything. Never throws: when the connection is gone the server does it by itself. */
   async rollback(): Promise<void> {
     // Not to be judged by the state of the connection: BEGIN, or what the work did not wait for, may be on its way.
@@ -222,8 +247,9 @@ export class PostgresTx implements LedgerTx, HandleSource {
   #guards(): Statement[] {
     const { statementMs, idleMs, names } = this.#context
     const limits = {
-      text: `SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true)`,
-      values: [statementMs, idleMs],
+      text: `SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true),
+        pg_advisory_xact_lock_shared(${names.locks.outcomes}, $3)`,
+      values: [statementMs, idleMs, this.#token],
     }
     const text = `SELECT pg_advisory_xact_lock_shared(${names.locks.owners}, hashtext($1))`
     return [limits, ...this.#claims.map(({ reader, owner }) => ({ text, values: [`${reader} ${owner}`] }))]

@@ -10,6 +10,8 @@ export interface LockSpaces {
   readonly leases: number
   /** Held, shared, by transactions that work under leases; the second number is a hash of their owner. */
   readonly owners: number
+  /** Held, shared, by every transaction that had begun; the second number is its own. See ./commit-outcome.ts. */
+  readonly outcomes: number
   /** Held by the one that migrates (0), or trims (1). */
   readonly chores: number
 }
@@ -51,6 +53,12 @@ export function schemaNames(schema: string): SchemaNames {
     quoted: quoteName(schema),
     literal: (name) => `'${quoteName(schema).replaceAll("'", "''")}.${name}'`,
     channel: `quadrille_${createHash('sha256').update(schema).digest('hex').slice(0, 16)}`,
-    locks: { gate: space('gate'), leases: space('leases'), owners: space('owners'), chores: space('chores') },
+    locks: {
+      gate: space('gate'),
+      leases: space('leases'),
+      owners: space('owners'),
+      outcomes: space('outcomes'),
+      chores: space('chores'),
+    },
   }
 }

@@ -1,8 +1,11 @@
 /** Stands between the ledger and its server: counts what is asked, and cuts connections at the worst moment. */
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 
-/** Where a connection is cut: before the server gets the message, or after it has answered and before we hear of it. */
-export type Cut = 'before' | 'after'
+/**
+ * Where a connection is cut: before the server gets the message; the same, but the server gets it when we try again; after it
+ * has answered and before we hear of it.
+ */
+export type Cut = 'before' | 'late' | 'after'
 
 /** A proxy that runs. */
 export interface Proxy {
@@ -28,10 +31,12 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
   const sockets = new Set<Socket>()
   const counts = { statements: 0, asked: 0, answered: 0 }
   let plan: Plan | undefined
+  /** What the server has still to get. */
+  let late: { readonly text: string; deliver(): void } | undefined
   const server = createServer((client) => {
     const upstream = connect(Number(target.port || 5432), target.hostname)
     for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}))
-    client.on('close', () => upstream.destroy())
+    client.on('close', () => doomed?.cut !== 'late' && upstream.destroy())
     upstream.on('close', () => client.destroy())
     // The first message has no type.
     const sent = messages(true)
@@ -42,12 +47,20 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
       for (const { type, body } of sent(chunk)) {
         if (type === 'P' || type === 'Q') counts.statements += 1
         if (type === '' || type === 'S' || type === 'Q') counts.asked += 1
+        if (late && body.includes(late.text)) late.deliver()
         if (!plan || !body.includes(plan.text)) continue
         doomed = plan
         plan = undefined
       }
-      if (doomed?.cut !== 'before') return void upstream.write(chunk)
+      if (!doomed || doomed.cut === 'after') return void upstream.write(chunk)
       client.destroy()
+      if (doomed.cut === 'late') {
+        const deliver = () => {
+          late = undefined
+          if (upstream.writable) upstream.write(chunk)
+        }
+        late = { text: doomed.text, deliver }
+      }
       doomed.done()
     })
     upstream.on('data', (chunk: Buffer) => {

@@ -40,6 +40,8 @@ export interface BatchResult {
   readonly calls: readonly WantedCall[]
   /** How long its transactions were held open by its own steps, the longest of them. */
   readonly heldMs: number
+  /** It did not commit at once, because of a collision. */
+  readonly collided: boolean
 }
 
 type Outcome = 'committed' | 'failed' | 'collided' | 'again' | 'spoilt'
@@ -64,6 +66,7 @@ export class BatchRun {
   readonly #calls: WantedCall[] = []
   #heldMs = 0
   #collisions = 0
+  #collided = false
   /** One after the other, because side by side has not worked. */
   #inOrder = false
   /** Why the last commit was refused. */
@@ -79,7 +82,7 @@ export class BatchRun {
   async run(tasks: readonly Task[], claim: Claim): Promise<BatchResult> {
     const first = await this.#attempt(tasks, claim)
     if (first !== 'committed') await this.#inParts(units(tasks), claim, first)
-    return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs }
+    return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs, collided: this.#collided }
   }
 
   /** After a first try of all at once that did not commit. */
@@ -136,6 +139,7 @@ export class BatchRun {
       return 'committed'
     } catch (error) {
       if (this.#isCollision(error)) {
+        this.#collided = true
         await sleep(settings.env, settings.env.random() * collisionPauseMs)
         return 'collided'
       }

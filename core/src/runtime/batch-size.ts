@@ -35,6 +35,11 @@ export class BatchSize {
     return this.#lastMs < quickMs
   }
 
+  /** A batch has collided: smaller ones hold fewer rows that others want, and less is done again. */
+  collided(): void {
+    this.#size = Math.max(1, this.#size >> 1)
+  }
+
   /** A batch of so many events has held its transaction for so long: it is halved when that was long, doubled when short. */
   took(events: number, heldMs: number): void {
     const { longMs, shortMs, least } = this.#limits

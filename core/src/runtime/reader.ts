@@ -254,7 +254,8 @@ export class Reader {
       const result = await new BatchRun(this.context, list.failures, this.#caution.oneByOne).run(list.tasks, claim)
       this.leases.advance(claim.position)
       this.#unsaved = false
-      this.#size.took(list.tasks.length, result.heldMs)
+      if (result.collided) this.#size.collided()
+      else this.#size.took(list.tasks.length, result.heldMs)
       for (const task of list.tasks) this.#calls.release(task)
       for (const wanted of result.calls) {
         if (!this.#calls.offer(wanted)) wanted.task.state.nextDue.set(wanted.task.state.kinds.work, 0)

@@ -31,3 +31,13 @@ test('on a server a batch that waits for it is not long so soon, and stays worth
   for (let i = 0; i < 10; i++) small.took(10, 251)
   assert.equal(small.next, 10)
 })
+
+test('a batch that has collided is followed by a smaller one, down to a single event, and they grow again', () => {
+  const size = new BatchSize(1_000, true)
+  size.collided()
+  assert.equal(size.next, 32)
+  for (let i = 0; i < 9; i++) size.collided()
+  assert.equal(size.next, 1)
+  size.took(1, 5)
+  assert.equal(size.next, 2)
+})

@@ -40,6 +40,9 @@ import type { LostCommit } from './commit-outcome.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
 import { floatArray, intArray, numbersOf } from './wire-values.ts'
 
+/** Who waits so much of the time of a statement for a lock has collided, which is no failure; a statement that is slow has failed. */
+const lockShare = 3
+
 /** What transactions work with. */
 export interface TxContext {
   readonly ledger: string
@@ -248,8 +251,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
     const { statementMs, idleMs, names } = this.#context
     const limits = {
       text: `SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true),
-        pg_advisory_xact_lock_shared(${names.locks.outcomes}, $3)`,
-      values: [statementMs, idleMs, this.#token],
+        set_config('lock_timeout', $3, true), pg_advisory_xact_lock_shared(${names.locks.outcomes}, $4)`,
+      values: [statementMs, idleMs, Math.ceil(statementMs / lockShare), this.#token],
     }
     const text = `SELECT pg_advisory_xact_lock_shared(${names.locks.owners}, hashtext($1))`
     return [limits, ...this.#claims.map(({ reader, owner }) => ({ text, values: [`${reader} ${owner}`] }))]

@@ -66,6 +66,11 @@ export interface Subscription {
   /** Where it starts when the broker does not know it yet. */
   readonly from: 'beginning' | 'now'
   /**
+   * The types that the service's ledger has had a subscription to, by this wire: where the broker knows nothing of them
+   * it has forgotten, which is `WIRE_POSITION_LOST`, and not a subscription that is new. Undefined for none.
+   */
+  readonly known?: readonly string[]
+  /**
    * Set once somebody has decided to live with a gap: where the broker has dropped messages that this subscription had
    * still to receive, it goes on with the oldest that is there, instead of refusing with `WIRE_POSITION_LOST`.
    */

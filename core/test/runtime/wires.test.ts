@@ -189,3 +189,25 @@ test('an event that a wire could not carry is refused when it is published', asy
     (error) => isQuadrilleError(error, 'EVENT_TOO_LARGE'),
   )
 })
+
+test('a wire is told which subscriptions the ledger has had, so that a broker that forgets is found out', async (t) => {
+  const hub = memoryHub()
+  const path = ledgerFile(t)
+  const told: (readonly string[] | undefined)[] = []
+  const startWith = (...types: (typeof Asked)[]) => {
+    const good = hub.wire()
+    const wire = {
+      ...scripted(good, () => null).wire,
+      receive(...[subscription, deliver]: Parameters<typeof good.receive>) {
+        told.push(subscription.known)
+        return good.receive(subscription, deliver)
+      },
+    }
+    const oracle = types.reduce((made, type) => made.on(type, () => {}), service('oracle'))
+    return app(t, { services: [oracle], ledger: sqlite(path), wires: [wire] })
+  }
+  await (await startWith(Asked)).stop()
+  await (await startWith(Asked, Answered as unknown as typeof Asked)).stop()
+  await (await startWith(Asked)).stop()
+  assert.deepEqual(told, [[], ['asked'], ['answered', 'asked']])
+})

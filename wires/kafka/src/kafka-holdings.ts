@@ -36,6 +36,7 @@ const commitAgainMs = 100
 
 export class KafkaHoldings {
   readonly topics: readonly string[]
+  readonly #known: ReadonlySet<string>
   readonly link: KafkaLink
   readonly member: KafkaMember
   readonly fetcher: KafkaFetcher
@@ -57,6 +58,7 @@ export class KafkaHoldings {
     this.#parts = parts
     const { settings, context, subscription } = parts
     this.topics = [...new Set(subscription.types.map(({ type }) => settings.topicOf(type)))]
+    this.#known = new Set((subscription.known ?? []).map(settings.topicOf))
     this.link = new KafkaLink(context, subscription.service)
     const group = settings.groupOf(subscription.service)
     const shared = { settings, env: context.env, group, topics: this.topics }
@@ -203,7 +205,14 @@ export class KafkaHoldings {
     this.#topicsGone = false
     const owned = new Map(this.#owned)
     const { subscription } = this.#parts
-    const answer = decidePositions({ ...broker, subscription, owned, reborn: this.#reborn, impatient })
+    const answer = decidePositions({
+      ...broker,
+      subscription,
+      known: this.#known,
+      owned,
+      reborn: this.#reborn,
+      impatient,
+    })
     for (const gap of answer.accepted) log.warn({ service: subscription.service, gap }, 'kafka: goes on behind a gap')
     if (answer.starts.length > 0) await this.member.commit(answer.starts)
     // What the group knows is never behind us for long: another process may have had the partition in between.

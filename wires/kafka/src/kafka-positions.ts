@@ -2,7 +2,8 @@
  * Where the partitions of a subscription start. The group's committed offsets are the truth. A topic without any is new
  * to the group: the member that has its partition 0 commits the start of all its partitions, so that one process, and in
  * one membership, decides for all; the others wait for it. A partition that has none while others of its topic have some
- * was added later: everything in it is still to be received.
+ * was added later: everything in it is still to be received. A topic without any that the service has had a subscription
+ * to is not new: the group was forgotten.
  */
 import type { Subscription } from 'quadrille'
 import { partitionId, type Partition } from './kafka-partition.ts'
@@ -19,6 +20,8 @@ export interface BrokerPositions {
 /** What is decided on. */
 export interface PositionQuestion extends BrokerPositions {
   readonly subscription: Pick<Subscription, 'from' | 'lost'>
+  /** Topics that the service has had a subscription to. */
+  readonly known: ReadonlySet<string>
   readonly owned: ReadonlyMap<string, Partition>
   /** Topics that were removed and made again while this process ran: what the group knows of them is void. */
   readonly reborn: ReadonlySet<string>
@@ -59,6 +62,15 @@ export function decidePositions(question: PositionQuestion): PositionAnswer {
     const isReborn = question.reborn.has(topic)
     const isBegun = isReborn || ids.some((id) => question.committed.has(id))
     if (!isBegun) {
+      const forgotten = question.known.has(topic) ? `${topic}: ${forgottenText}` : null
+      if (forgotten !== null && question.subscription.lost !== 'accept') {
+        for (const id of ids) {
+          const partition = question.owned.get(id)
+          if (partition !== undefined && partition.acked === undefined) gaps.set(partition, forgotten)
+        }
+        continue
+      }
+      if (forgotten !== null) accepted.push(forgotten)
       if (question.owned.has(ids[0]!) || question.impatient) starts.push(...startsOf(topic, ids, question))
       else waitsFor.push(topic)
       continue
@@ -80,10 +92,16 @@ export function decidePositions(question: PositionQuestion): PositionAnswer {
   return { starts, known, gaps, accepted, waitsFor }
 }
 
+const forgottenText =
+  'the group has no offsets any more, though the service has received from it; it was without members for longer than ' +
+  'offsets.retention.minutes, or the topic, the group or its offsets were removed, or it has another name now'
+
 function startsOf(topic: string, ids: readonly string[], question: PositionQuestion): Start[] {
   return ids.map((id, partition) => {
     const { start, end } = rangeOf(question, id)
-    return { topic, partition, offset: question.subscription.from === 'beginning' ? start : end }
+    const { known, subscription, owned } = question
+    const fromStart = subscription.from === 'beginning' || known.has(topic)
+    return { topic, partition, offset: owned.get(id)?.acked ?? (fromStart ? start : end) }
   })
 }
 

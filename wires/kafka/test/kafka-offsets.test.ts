@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, describe, it, mock } from 'node:test'
 import { Admin, Producer } from '@platformatic/kafka'
 import { realBroker, type Broker } from '@quadrille/brokers'
-import { silentLogger, systemEnv, type Deliver, type Wire } from 'quadrille'
+import { isQuadrilleError, silentLogger, systemEnv, type Deliver, type Subscription, type Wire } from 'quadrille'
 import { kafka, type KafkaOptions } from '../src/index.ts'
 import { eventIn, eventOf, outgoing, until } from './events.ts'
 
@@ -49,6 +49,32 @@ describe('on a real Kafka', { skip: real.skip }, () => {
     await receive(wire, to, async (messages) => void ids.push(...messages.map((m) => eventIn(m).id)))
     await until(() => ids.length > 0, 'what was sent while nobody ran arrives')
     assert.deepEqual(ids, [event.id])
+  })
+
+  it('a group that the broker has forgotten is not a new one: it is refused, until somebody accepts the loss', async () => {
+    const wire = await open(['forgotten'])
+    const ids: string[] = []
+    const take: Deliver = async (messages) => void ids.push(...messages.map((m) => eventIn(m).id))
+    const subscription = (more: Partial<Subscription>): Subscription => {
+      const types = [{ type: 'forgotten', patterns: null }]
+      return { service: 'forgotten', types, from: 'now', instance: systemEnv.uuid(), ...more }
+    }
+    const events = [1, 2, 3, 4].map((n) => eventOf('forgotten', 'k', { n }))
+    const first = await wire.receive(subscription({}), take)
+    await wire.send(events.slice(0, 2).map(outgoing))
+    await until(() => ids.length === 2, 'both arrive')
+    await first.stop()
+    await wire.send(events.slice(2).map(outgoing))
+    // What the broker does by itself after offsets.retention.minutes.
+    await admin.deleteGroups({ groups: ['forgotten'] })
+    const known = ['forgotten', 'another.type']
+    await assert.rejects(wire.receive(subscription({ known }), take), (error) => {
+      assert.ok(isQuadrilleError(error, 'WIRE_POSITION_LOST'))
+      return /no offsets any more/.test(error.message)
+    })
+    assert.equal(await committed('forgotten'), -1, 'the refusal has not made it a new one')
+    await wire.receive(subscription({ known, lost: 'accept' }), take)
+    await until(() => new Set(ids).size === 4, 'it goes on with the oldest that is there')
   })
 
   // Nobody is missed, and no heartbeat tells the first one, before it has tried to commit.

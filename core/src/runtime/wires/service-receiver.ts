@@ -26,6 +26,8 @@ const pauseMinMs = 100
 const pauseMaxMs = 10_000
 /** How often it is looked at whether what should arrive arrives. */
 const watchMs = 15_000
+const knownMax = 10_000
+const mark = { partition: -1, lane: null, seq: 0, due: null, expires: null, body: '{}' }
 /** Past every position: a reader that reads nothing must not hold back retention. */
 const pastAll = Number.MAX_SAFE_INTEGER
 
@@ -108,7 +110,9 @@ export class ServiceReceiver {
       }
       this.#ending = new AbortController()
       try {
-        this.#receiver = await this.#subscribe()
+        const known = await this.#known()
+        this.#receiver = await this.#subscribe(known)
+        await this.#remember(known)
         errors = 0
         this.#problem = null
         first.resolve()
@@ -125,13 +129,32 @@ export class ServiceReceiver {
     first.resolve()
   }
 
-  #subscribe(): Promise<Receiver> {
+  /** The types that it has subscribed to before, as the ledger remembers them: a broker may forget. */
+  async #known(): Promise<readonly string[]> {
+    const records = await this.#context.ledger.query({ ...this.#marks, limit: knownMax })
+    return records.map(({ id }) => id)
+  }
+
+  async #remember(known: readonly string[]): Promise<void> {
+    const { types, ledger } = this.#context
+    const puts = types
+      .filter(({ type }) => !known.includes(type))
+      .map(({ type }) => ({ ...this.#marks, id: type, ...mark }))
+    if (puts.length > 0) await ledger.transact((tx) => tx.save(puts))
+  }
+
+  get #marks() {
+    return { scope: `~receive/${this.#context.wire.name}/${this.service}`, kind: 'subscribed' }
+  }
+
+  #subscribe(known: readonly string[]): Promise<Receiver> {
     const { wire, types, settings } = this.#context
     const subscription = {
       service: this.service,
       types,
       from: wire.receiveFrom,
       instance: settings.instance,
+      known,
       ...(wire.lost ? { lost: wire.lost } : {}),
     }
     return wire.wire.receive(subscription, (messages) => this.#deliver(messages))

@@ -55,12 +55,14 @@ export function textOf(error: unknown): string {
   return [...new Set([error.message || (error as { code?: string }).code || error.name, ...texts])].join('; ')
 }
 
-/** As an error of the catalogue: wrong options stay wrong, everything else may pass. */
+/**
+ * As an error of the catalogue: wrong options stay wrong, everything else may pass, also a login that is refused: a
+ * password may be changed at the broker first.
+ */
 export function asWireError(wire: string, error: unknown): QuadrilleError {
   if (isQuadrilleError(error)) return error
   const message = textOf(error)
   const wrongOptions =
-    find(error, 'code', 'PLT_KFK_AUTHENTICATION') ||
     find(error, 'code', 'PLT_KFK_UNSUPPORTED_API') ||
     ['TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED'].some((code) =>
       isProtocol(error, code),

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { headers } from '@nats-io/transport-node'
 import { realBroker, type Broker } from '@quadrille/brokers'
+import { certificate } from '@quadrille/brokers/certificate'
 import { numbered, sendSurely, Taken, until } from '@quadrille/brokers/wire-load'
-import { silentLogger, sleep, systemEnv } from 'quadrille'
-import type { IncomingMessage, Receiver, Subscription, Wire, WireNotice } from 'quadrille'
+import { assertCarries, diesHoldingSome, killedUnderLoad, quietContext, testWorld } from '@quadrille/brokers/wire-world'
+import { sleep, systemEnv } from 'quadrille'
+import type { IncomingMessage } from 'quadrille'
 import { nats } from '../src/index.ts'
 import { subjectOf } from '../src/nats-message.ts'
 import { natsPlace } from './nats-harness.ts'
@@ -16,73 +18,14 @@ describe('on a real server', { skip: server.skip }, () => {
   before(async () => (broker = await server.start()))
   after(() => broker.stop())
 
-  async function world(test: TestContext, options = {}) {
-    const place = await natsPlace(broker, options)
-    const notices: WireNotice[] = []
-    const wires: Wire[] = []
-    const open = async (more = {}): Promise<Wire> => {
-      const wire = place.connect(more)
-      wires.push(wire)
-      const notice = (one: WireNotice) => notices.push(one)
-      await wire.open({ env: systemEnv, log: silentLogger, sends: ['a', 'b'], notice })
-      return wire
-    }
-    const receive = (wire: Wire, taken: Taken, more: Partial<Subscription> = {}): Promise<Receiver> => {
-      const types = [{ type: 'a', patterns: null }]
-      const instance = systemEnv.uuid()
-      return wire.receive({ service: 'shop.orders', types, from: 'beginning', instance, ...more }, taken.deliver)
-    }
-    test.after(async () => {
-      for (const wire of wires) await wire.close()
-      await place.remove()
-    })
-    return { place, notices, open, receive }
-  }
+  const world = async (test: TestContext, options = {}) => testWorld(test, await natsPlace(broker, options))
 
-  it('is killed again and again under load, and nothing is lost', async (test) => {
-    const w = await world(test)
-    const [sender, reader] = [await w.open(), await w.open()]
-    const taken = new Taken()
-    await w.receive(reader, taken)
-    const total = 3_000
-    const sending = (async () => {
-      for (let n = 0; n < total; n += 100) await sendSurely(sender, numbered(100, n))
-    })()
-    for (let kills = 0; kills < 3; kills++) {
-      await until(() => taken.distinct > (kills + 1) * 300, 'events flow')
-      await broker.kill()
-      await broker.restart()
-    }
-    await sending
-    await until(() => taken.distinct === total, `all arrive; ${taken.distinct} have`)
-    taken.assertInOrder()
-  })
+  it('is killed again and again under load, and nothing is lost', async (test) =>
+    killedUnderLoad(await world(test), broker, 3))
 
   it('hands out again what a dead receiver held, and the order of each key holds', async (test) => {
-    const never = Promise.withResolvers<void>()
-    test.after(() => never.resolve())
     const w = await world(test)
-    const [sender, dying, next] = [await w.open(), await w.open(), await w.open()]
-    const dead = new Taken()
-    // It acknowledges the first ones, and dies with a delivery in hand and more behind it.
-    let [dies, holds] = [false, false]
-    const deliver = async (messages: readonly IncomingMessage[]) => {
-      if (!dies) return dead.deliver(messages)
-      holds = true
-      return never.promise
-    }
-    await w.receive(dying, Object.assign(new Taken(), { deliver }))
-    await sendSurely(sender, numbered(50))
-    await until(() => dead.distinct === 50, 'it has some')
-    dies = true
-    for (let n = 50; n < 400; n += 50) await sendSurely(sender, numbered(50, n))
-    await until(() => holds, 'it holds some')
-    await w.place.proxyOf(dying).close()
-    // These are handed out at once; those that the dead one held, when its leases end.
-    for (let n = 400; n < 600; n += 50) await sendSurely(sender, numbered(50, n))
-    await w.receive(next, dead)
-    await until(() => dead.distinct === 600, 'all arrive')
-    dead.assertInOrder()
+    await diesHoldingSome(w, (wire) => w.place.proxyOf(wire).close())
   })
 
   it('is told that we are alive while a delivery takes longer than a lease: nothing goes to somebody else', async (test) => {
@@ -235,16 +178,27 @@ describe('on a real server', { skip: server.skip }, () => {
 })
 
 describe('a server that does not let us in', { skip: server.skip }, () => {
-  const context = { env: systemEnv, log: silentLogger, sends: [], notice: () => undefined }
-
   it('wants a password: the one in the address is used, and a wrong one is an error', async () => {
     const broker = await server.start({ settings: ['--user', 'me', '--pass', 'p@ss'] })
     const wire = nats({ servers: `nats://me:p%40ss@127.0.0.1:${broker.port}` })
-    await wire.open(context)
+    await wire.open(quietContext)
     assert.deepEqual((await wire.health()).problems, [])
     await wire.close()
     const wrong = nats({ servers: `nats://me:no@127.0.0.1:${broker.port}` })
-    await assert.rejects(wrong.open(context), { code: 'WIRE_UNREACHABLE' })
+    await assert.rejects(wrong.open(quietContext), { code: 'WIRE_UNREACHABLE' })
     await broker.stop()
+  })
+
+  it('speaks TLS: it is believed when its certificate is trusted, and not otherwise', async (test) => {
+    const tls = await certificate()
+    test.after(() => tls.remove())
+    const broker = await server.start({ settings: ['--tls', '--tlscert', tls.certFile, '--tlskey', tls.keyFile] })
+    test.after(() => broker.stop())
+    const servers = `tls://127.0.0.1:${broker.port}`
+    const wire = nats({ servers, connection: { tls: { ca: tls.cert } } })
+    test.after(() => wire.close())
+    await wire.open(quietContext)
+    await assertCarries(wire)
+    await assert.rejects(nats({ servers }).open(quietContext), { code: 'WIRE_UNREACHABLE' })
   })
 })

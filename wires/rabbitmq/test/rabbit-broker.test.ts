@@ -4,10 +4,12 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
-import { realBroker, type Broker } from '@quadrille/brokers'
+import { freePort, realBroker, type Broker } from '@quadrille/brokers'
+import { certificate } from '@quadrille/brokers/certificate'
 import { numbered, sendSurely, Taken, until } from '@quadrille/brokers/wire-load'
-import { isQuadrilleError, silentLogger, sleep, systemEnv } from 'quadrille'
-import type { IncomingMessage, Receiver, Subscription, Wire, WireNotice } from 'quadrille'
+import { assertCarries, killedUnderLoad, quietContext, testWorld } from '@quadrille/brokers/wire-world'
+import { isQuadrilleError, silentLogger, systemEnv } from 'quadrille'
+import type { IncomingMessage } from 'quadrille'
 import { rabbitmq } from '../src/index.ts'
 import { rabbitPlace } from './rabbit-harness.ts'
 
@@ -25,52 +27,10 @@ describe('on a real broker', { skip: server.skip }, () => {
   before(async () => (broker = await server.start()))
   after(() => broker.stop())
 
-  async function world(test: TestContext, options = {}) {
-    const place = await rabbitPlace(broker, options)
-    const notices: WireNotice[] = []
-    const wires: Wire[] = []
-    const open = async (more = {}): Promise<Wire> => {
-      const wire = place.connect(more)
-      wires.push(wire)
-      const notice = (one: WireNotice) => notices.push(one)
-      await wire.open({ env: systemEnv, log: silentLogger, sends: ['a', 'b'], notice })
-      return wire
-    }
-    const receive = (
-      wire: Wire,
-      taken: Pick<Taken, 'deliver'>,
-      more: Partial<Subscription> = {},
-    ): Promise<Receiver> => {
-      const types = [{ type: 'a', patterns: null }]
-      const instance = systemEnv.uuid()
-      return wire.receive({ service: 'shop.orders', types, from: 'now', instance, ...more }, taken.deliver)
-    }
-    test.after(async () => {
-      for (const wire of wires) await wire.close()
-      await place.remove()
-    })
-    return { place, notices, open, receive, queue: `${place.exchange}.shop.orders` }
-  }
+  const world = async (test: TestContext, options = {}) => testWorld(test, await rabbitPlace(broker, options))
 
-  it('is killed again and again under load, and nothing is lost', async (test) => {
-    const w = await world(test)
-    const [sender, reader] = [await w.open(), await w.open()]
-    const taken = new Taken()
-    await w.receive(reader, taken)
-    await sleep(systemEnv, 1_500)
-    const total = 3_000
-    const sending = (async () => {
-      for (let n = 0; n < total; n += 100) await sendSurely(sender, numbered(100, n))
-    })()
-    for (let kills = 0; kills < 2; kills++) {
-      await until(() => taken.distinct > (kills + 1) * 300, 'events flow')
-      await broker.kill()
-      await broker.restart()
-    }
-    await sending
-    await until(() => taken.distinct === total, 'all arrive')
-    taken.assertInOrder()
-  })
+  it('is killed again and again under load, and nothing is lost', async (test) =>
+    killedUnderLoad(await world(test), broker, 2))
 
   it('cuts the connection in the middle of a delivery: it comes again, in order, and is not acknowledged twice', async (test) => {
     const w = await world(test)
@@ -130,7 +90,8 @@ describe('on a real broker', { skip: server.skip }, () => {
     const deliver = (messages: readonly IncomingMessage[]) => gate.promise.then(() => taken.deliver(messages))
     const receiver = await w.receive(wire, { deliver })
     await sendSurely(wire, numbered(300))
-    const ready = () => w.place.admin(async (channel) => (await channel.checkQueue(w.queue)).messageCount)
+    const ready = () =>
+      w.place.admin(async (channel) => (await channel.checkQueue(`${w.place.exchange}.shop.orders`)).messageCount)
     await until(async () => (await ready()) === 250, 'the rest stays at the broker')
     assert.equal((await receiver.health()).lag, 300)
     gate.resolve()
@@ -140,7 +101,9 @@ describe('on a real broker', { skip: server.skip }, () => {
   it('has a queue with limits that somebody has made: it is left as it is, and what it refuses is sent again', async (test) => {
     const w = await world(test, { heldMax: 2 })
     const limits = { 'x-queue-type': 'quorum', 'x-max-length': 5, 'x-overflow': 'reject-publish' }
-    await w.place.admin((channel) => channel.assertQueue(w.queue, { durable: true, arguments: limits }))
+    await w.place.admin((channel) =>
+      channel.assertQueue(`${w.place.exchange}.shop.orders`, { durable: true, arguments: limits }),
+    )
     const wire = await w.open()
     const gate = Promise.withResolvers<void>()
     const taken = new Taken()
@@ -177,7 +140,7 @@ describe('on a real broker', { skip: server.skip }, () => {
     await sendSurely(wire, numbered(1))
     const told = async () => (await wire.health()).problems.some((problem) => /^1 messages in .*\.dead/.test(problem))
     await w.place.admin(async (channel) => {
-      await channel.consume(w.queue, (message) => channel.nack(message!, false, false))
+      await channel.consume(`${w.place.exchange}.shop.orders`, (message) => channel.nack(message!, false, false))
       await until(told, 'the dead-letter queue has it')
     })
   })
@@ -194,5 +157,24 @@ describe('on a real broker', { skip: server.skip }, () => {
     await assert.rejects(wire.open({ env: systemEnv, log: silentLogger, sends: [], notice }), {
       code: 'WIRE_UNREACHABLE',
     })
+  })
+})
+
+describe('a broker with TLS', { skip: server.skip }, () => {
+  it('is believed when its certificate is trusted, and not otherwise', async (test) => {
+    const tls = await certificate()
+    test.after(() => tls.remove())
+    const port = await freePort()
+    const files = ['cacertfile', 'certfile'].map((name) => `ssl_options.${name} = ${tls.certFile}`)
+    const key = `ssl_options.keyfile = ${tls.keyFile}`
+    const settings = [`listeners.ssl.default = 127.0.0.1:${port}`, ...files, key, 'ssl_options.verify = verify_none']
+    const broker = await server.start({ settings })
+    test.after(() => broker.stop())
+    const url = `amqps://guest:guest@127.0.0.1:${port}`
+    const wire = rabbitmq({ url, socket: { ca: tls.cert } })
+    test.after(() => wire.close())
+    await wire.open(quietContext)
+    await assertCarries(wire)
+    await assert.rejects(rabbitmq({ url }).open(quietContext), { code: 'WIRE_UNREACHABLE' })
   })
 })

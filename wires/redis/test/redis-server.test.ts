@@ -1,10 +1,12 @@
 /** What only Redis can do to us, on a server of our own. */
 import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import { realBroker, type Broker } from '@quadrille/brokers'
+import { freePort, realBroker, type Broker } from '@quadrille/brokers'
+import { certificate } from '@quadrille/brokers/certificate'
 import { numbered, sendSurely, Taken, until } from '@quadrille/brokers/wire-load'
+import { assertCarries, diesHoldingSome, killedUnderLoad, quietContext, testWorld } from '@quadrille/brokers/wire-world'
 import { silentLogger, sleep, systemEnv } from 'quadrille'
-import type { IncomingMessage, Receiver, Subscription, Wire, WireNotice } from 'quadrille'
+import type { IncomingMessage } from 'quadrille'
 import { redis } from '../src/index.ts'
 import { acknowledgeScript, renewScript, trimScript } from '../src/redis-scripts.ts'
 import { redisPlace } from './redis-harness.ts'
@@ -17,73 +19,14 @@ describe('on a real server', { skip: server.skip }, () => {
   before(async () => (broker = await server.start()))
   after(() => broker.stop())
 
-  async function world(test: TestContext, options = {}) {
-    const place = await redisPlace(broker, options)
-    const notices: WireNotice[] = []
-    const wires: Wire[] = []
-    const open = async (more = {}): Promise<Wire> => {
-      const wire = place.connect(more)
-      wires.push(wire)
-      const notice = (one: WireNotice) => notices.push(one)
-      await wire.open({ env: systemEnv, log: silentLogger, sends: ['a', 'b'], notice })
-      return wire
-    }
-    const receive = (
-      wire: Wire,
-      taken: Pick<Taken, 'deliver'>,
-      more: Partial<Subscription> = {},
-    ): Promise<Receiver> => {
-      const types = [{ type: 'a', patterns: null }]
-      const instance = systemEnv.uuid()
-      return wire.receive({ service, types, from: 'beginning', instance, ...more }, taken.deliver)
-    }
-    test.after(async () => {
-      for (const wire of wires) await wire.close()
-      await place.remove()
-    })
-    return { place, notices, open, receive }
-  }
+  const world = async (test: TestContext, options = {}) => testWorld(test, await redisPlace(broker, options))
 
-  it('is killed again and again under load, and nothing is lost', async (test) => {
-    const w = await world(test)
-    const [sender, reader] = [await w.open(), await w.open()]
-    const taken = new Taken()
-    await w.receive(reader, taken)
-    const total = 4_000
-    const sending = (async () => {
-      for (let n = 0; n < total; n += 50) await sendSurely(sender, numbered(50, n))
-    })()
-    for (let kills = 0; kills < 4; kills++) {
-      await until(() => taken.distinct > (kills + 1) * 300, 'events flow')
-      await broker.kill()
-      await broker.restart()
-    }
-    await sending
-    await until(() => taken.distinct === total, 'all arrive')
-    taken.assertInOrder()
-  })
+  it('is killed again and again under load, and nothing is lost', async (test) =>
+    killedUnderLoad(await world(test), broker, 4))
 
   it('keeps what a dead receiver held for the next one, and the order of each key holds', async (test) => {
-    const never = Promise.withResolvers<void>()
-    test.after(() => never.resolve())
     const w = await world(test)
-    const [sender, dying, next] = [await w.open(), await w.open(), await w.open()]
-    const taken = new Taken()
-    // It acknowledges two deliveries, and dies with the third in hand and more behind it.
-    let deliveries = 0
-    const deliver = async (messages: readonly IncomingMessage[]) => {
-      deliveries += 1
-      return deliveries > 2 ? never.promise : taken.deliver(messages)
-    }
-    await w.receive(dying, { deliver })
-    for (let n = 0; n < 400; n += 50) await sendSurely(sender, numbered(50, n))
-    await until(() => deliveries > 2, 'it holds some')
-    await w.place.proxyOf(dying).close()
-    // These could be read at once; those that the dead one held, when its leases end.
-    await sendSurely(sender, numbered(200, 400))
-    await w.receive(next, taken)
-    await until(() => taken.distinct === 600, 'all arrive')
-    taken.assertInOrder()
+    await diesHoldingSome(w, (wire) => w.place.proxyOf(wire).close())
   })
 
   it('is told that we are alive while a delivery takes longer than a lease: nothing goes to somebody else', async (test) => {
@@ -253,14 +196,44 @@ describe('a server that keeps less than it could', { skip: server.skip }, () => 
 
   it('wants a password: the one in the address is used, and a wrong one is an error', async () => {
     const broker = await server.start({ settings: ['--requirepass', 'p@ss'] })
-    const context = { env: systemEnv, log: silentLogger, sends: [], notice: () => undefined }
     const wire = redis({ url: `redis://:p%40ss@127.0.0.1:${broker.port}` })
-    await wire.open(context)
+    await wire.open(quietContext)
     assert.deepEqual((await wire.health()).problems, [])
     await wire.close()
-    await assert.rejects(redis({ url: `redis://:no@127.0.0.1:${broker.port}` }).open(context), {
+    await assert.rejects(redis({ url: `redis://:no@127.0.0.1:${broker.port}` }).open(quietContext), {
       code: 'WIRE_UNREACHABLE',
     })
     await broker.stop()
+  })
+})
+
+describe('a server that does not let us in', { skip: server.skip }, () => {
+  it('wants a password: the one in the address is used, and a wrong one is an error', async (test) => {
+    const broker = await server.start({ settings: ['--requirepass', 'p@ss'] })
+    test.after(() => broker.stop())
+    const wire = redis({ url: `redis://:p%40ss@127.0.0.1:${broker.port}` })
+    test.after(() => wire.close())
+    await wire.open(quietContext)
+    await assertCarries(wire)
+    await assert.rejects(redis({ url: `redis://:no@127.0.0.1:${broker.port}` }).open(quietContext), {
+      code: 'WIRE_UNREACHABLE',
+    })
+  })
+
+  it('speaks TLS: it is believed when its certificate is trusted, and not otherwise', async (test) => {
+    const tls = await certificate()
+    test.after(() => tls.remove())
+    const plain = await freePort()
+    const port = await freePort()
+    const files = ['--tls-cert-file', tls.certFile, '--tls-key-file', tls.keyFile, '--tls-ca-cert-file', tls.certFile]
+    const settings = ['--tls-port', String(port), '--tls-auth-clients', 'no', ...files]
+    const broker = await server.start({ port: plain, settings })
+    test.after(() => broker.stop())
+    const url = `rediss://127.0.0.1:${port}`
+    const wire = redis({ url, connection: { tls: { ca: tls.cert } } })
+    test.after(() => wire.close())
+    await wire.open(quietContext)
+    await assertCarries(wire)
+    await assert.rejects(redis({ url }).open(quietContext), { code: 'WIRE_UNREACHABLE' })
   })
 })

@@ -1,14 +1,14 @@
 /**
  * What a process had in hand when it died may be what killed it: a handler that runs out of memory, a native crash, an endless
- * loop that a supervisor ended. It could not write that down, so its successors find out by handling less and less at once:
+ * loop that a supervisor ended. It could not write that down, so its successors do beforehand, and find out by halves:
  *
  *     died once ---------------> as always: mostly it was a deployment, or the machine
- *     twice in a row ----------> the next work in small batches
- *     three times and more ----> the next work one by one, each marked in the ledger before it begins
+ *     twice or more in a row --> what is handled together is marked in the ledger before it begins
  *     came through, or idle ---> as always; the deaths are forgotten
  *
- * Work that another process finds marked has failed with PROCESS_DIED: backoff, attempts and dead letter as for any failure, so
- * its key is all it holds up. From then on it is always marked and handled alone, because its retry may kill again.
+ * Work that another process finds marked is handled in groups of a quarter, marked again. What was marked alone has failed
+ * with PROCESS_DIED: backoff, attempts and dead letter as for any failure, so its key is all that it holds up. From
+ * then on it is always alone, because its retry may kill again.
  */
 import type { LedgerRecord } from '../ledger/index.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
@@ -18,16 +18,12 @@ import { workRecord, type Task, type WorkBody } from './work.ts'
 const deathsKind = 'deaths'
 /** Deaths that are further apart have nothing to do with each other. Longer than supervisors wait between restarts. */
 const inARowMs = 15 * 60_000
-/** How much is handled at once after two deaths in a row. */
-const smallBatch = 8
+/** How much is handled together, at most, when it has to be marked. */
+const groupMax = 64
 
 interface Deaths {
   readonly count: number
 }
-
-/** True for work that was in hand when a process died: it is marked before it begins, and handled alone. */
-export const isSuspect = ({ begun, tries }: WorkBody): boolean =>
-  begun !== undefined || tries.some(({ code }) => code === 'PROCESS_DIED')
 
 /** How carefully a reader goes on, as far as this process knows. */
 export class Caution {
@@ -43,15 +39,26 @@ export class Caution {
     this.#leases = leases
   }
 
-  /** How many events may be handled at once; Infinity when there is no reason for caution. */
-  get limit(): number {
-    if (this.#deaths < 2) return Infinity
-    return this.oneByOne ? 1 : smallBatch
+  /** Nothing may begin without a mark. */
+  get marks(): boolean {
+    return this.#deaths > 1
   }
 
-  /** Nothing may begin without a mark. */
-  get oneByOne(): boolean {
-    return this.#deaths > 2
+  /** How many events may be handled at once; Infinity when there is no reason for caution. */
+  get limit(): number {
+    return this.marks ? groupMax : Infinity
+  }
+
+  /** With how many others, at most, the work may be handled, all of them marked; Infinity for work that needs no mark. */
+  together({ begun, tries }: WorkBody): number {
+    if (tries.some(({ code }) => code === 'PROCESS_DIED')) return 1
+    if (begun !== undefined) return begun.by === this.#context.settings.instance ? begun.of : Math.max(1, begun.of >> 2)
+    return this.limit
+  }
+
+  /** True when the work is what a process died of, or was asleep over for longer than its lease. */
+  isDeadly({ begun }: WorkBody): boolean {
+    return begun?.of === 1 && begun.by !== this.#context.settings.instance
   }
 
   /** Partitions were taken over from a process that died. Counts how often that has happened in a row. */
@@ -78,7 +85,7 @@ export class Caution {
     if (this.#deaths > 1)
       tools.log.warn(
         { reader: plan.reader, deaths: this.#deaths, partitions },
-        `${plan.reader}: ${this.#deaths} processes in a row died while they held these partitions; what they had in hand is handled ${this.oneByOne ? 'one by one' : 'in small batches'}`,
+        `${plan.reader}: ${this.#deaths} processes in a row died while they held these partitions; work is marked before it begins, to find out whether it kills`,
       )
   }
 
@@ -102,16 +109,19 @@ export class Caution {
     this.#deaths = 0
   }
 
-  /** Notes in the ledger that the work begins, so that a death is known for its failure. Returns it as marked. */
-  async mark(task: Task): Promise<Task> {
+  /** Notes in the ledger that this work begins, so that a death is known for what it is. Returns it as marked. */
+  async mark(tasks: readonly Task[]): Promise<Task[]> {
     const { ledger, plan, settings } = this.#context
-    const marked = { ...task, begun: settings.instance }
-    const record = workRecord(plan.reader, marked, task.record!.due)
+    const begun = { by: settings.instance, of: tasks.length }
+    const marked = tasks.map((task) => {
+      const bare = { ...task, begun }
+      return { ...bare, record: workRecord(plan.reader, bare, task.record!.due) }
+    })
     await ledger.transact(async (tx) => {
       await tx.hold(this.#claim())
-      await tx.save([record])
+      await tx.save(marked.map(({ record }) => record))
     })
-    return { ...marked, record }
+    return marked
   }
 
   #claim() {
@@ -119,12 +129,10 @@ export class Caution {
     return { reader: plan.reader, owner: settings.instance, epochs: this.#leases.epochs }
   }
 
-  /** How much a process handles at once, at most, given how careful it was: so much is to be handled more carefully. */
+  /** How much a process may have in hand: of each reaction what is due, what a page brings, and the calls under way. */
   #inHandMax(): number {
     const { plan, settings } = this.#context
-    const size = this.oneByOne ? smallBatch : settings.batchMax
-    // Of each reaction: what is due, what the page brings, and the calls under way.
-    return plan.states.reduce((sum, { policy }) => sum + 2 * size + policy.concurrency, 0)
+    return plan.states.reduce((sum, { policy }) => sum + 2 * settings.batchMax + policy.concurrency, 0)
   }
 }
 

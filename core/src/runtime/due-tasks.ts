@@ -6,7 +6,7 @@ import type { LedgerRecord } from '../ledger/index.ts'
 import type { OnReaction } from '../service/index.ts'
 import { decideFailure } from './batch-run.ts'
 import type { CallRunner } from './call-runner.ts'
-import { isSuspect } from './caution.ts'
+import type { Caution } from './caution.ts'
 import { decode } from './decoder.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import { refuse, type TaskList } from './page-tasks.ts'
@@ -18,8 +18,6 @@ import type { Task, WorkBody, WorkRole } from './work.ts'
 interface When {
   readonly nowMs: number
   readonly limit: number
-  /** Nothing of it may be handled without a mark. */
-  readonly oneByOne?: boolean
 }
 
 /** Fetches what is due in the partitions held. */
@@ -27,11 +25,13 @@ export class DueTasks {
   readonly #context: ReaderContext
   readonly #leases: LeaseKeeper
   readonly #calls: CallRunner
+  readonly #caution: Caution
 
-  constructor(context: ReaderContext, leases: LeaseKeeper, calls: CallRunner) {
+  constructor(context: ReaderContext, parts: { leases: LeaseKeeper; calls: CallRunner; caution: Caution }) {
     this.#context = context
-    this.#leases = leases
-    this.#calls = calls
+    this.#leases = parts.leases
+    this.#calls = parts.calls
+    this.#caution = parts.caution
   }
 
   /** Forgets what is known of due times and asks the ledger again: after partitions have changed hands, and now and then. */
@@ -112,16 +112,24 @@ export class DueTasks {
       if (this.#calls.has(record)) continue
       const body = JSON.parse(record.body) as WorkBody
       const bare = { ...body, state, record, data: undefined }
-      if (body.begun !== undefined && body.begun !== this.#context.settings.instance) this.#addDied(list, bare)
-      else if (!when.oneByOne && !isSuspect(body)) this.#add(list, bare)
-      else if (list.suspect) state.nextDue.set(state.kinds.work, 0)
-      else list.suspect = this.#decoded(list, bare)
+      if (this.#caution.isDeadly(body)) this.#addDied(list, bare)
+      else if (this.#caution.together(body) === Infinity) this.#add(list, bare)
+      else this.#addSuspect(list, bare)
     }
+  }
+
+  #addSuspect(list: TaskList, bare: Task): void {
+    const most = Math.min(list.suspectsMax, this.#caution.together(bare))
+    if (list.suspects.length >= most) return void bare.state.nextDue.set(bare.state.kinds.work, 0)
+    const task = this.#decoded(list, bare)
+    if (!task) return
+    list.suspects.push(task)
+    list.suspectsMax = most
   }
 
   /** The process that had begun it has not come to its end. */
   #addDied(list: TaskList, task: Task): void {
-    const details = { reaction: `${task.state.service.name}/${task.state.reaction.name}`, process: task.begun! }
+    const details = { reaction: `${task.state.service.name}/${task.state.reaction.name}`, process: task.begun!.by }
     list.tasks.push(task)
     list.failures.set(task, decideFailure(this.#context, task, new QuadrilleError('PROCESS_DIED', details)))
   }

@@ -13,11 +13,15 @@ import type { Task } from './work.ts'
 export interface TaskList {
   readonly tasks: Task[]
   readonly failures: Map<Task, Failure>
-  /** Work that must be handled alone, after it was marked. */
-  suspect?: Task
+  /** Work that must be marked before it is handled, together, and how much of it at most. */
+  readonly suspects: Task[]
+  suspectsMax: number
 }
 
 const noTries: Task['tries'] = []
+/** An empty one. */
+export const newTaskList = (): TaskList => ({ tasks: [], failures: new Map(), suspects: [], suspectsMax: Infinity })
+
 /** How far back a chain of causes is shown. */
 const pathMax = 30
 

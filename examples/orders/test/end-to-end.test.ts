@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test, type TestContext } from 'node:test'
+import pg from 'pg'
 import { realBroker } from '@quadrille/brokers'
 import type { Summary } from '../src/running/summary.ts'
 import type { OrderView } from '../src/order-view.ts'
@@ -87,6 +88,46 @@ for (const wire of ['nats', 'rabbitmq'] as const) {
     assert.ok(summary.kills >= 5, `${summary.kills} kills`)
     assert.ok(summary.brokerKills >= 1, `${summary.brokerKills} kills of the broker`)
   })
+}
+
+const postgres = realBroker('postgres')
+const onPostgres = { timeout: 240_000, skip: postgres.skip || realBroker('nats').skip }
+
+test(
+  'four databases on PostgreSQL joined by NATS alone, under kills: everything holds, and they are removed',
+  onPostgres,
+  async (t) => {
+    const server = await postgres.start()
+    t.after(() => server.stop())
+    const what = ['--once', '--json', '--chaos', '--wire', 'nats', '--ledger', server.url]
+    const summary = await summaryOf(t, ...what, '--orders', '60', '--seed', '7')
+    assertRight(summary, 60)
+    assert.ok(summary.kills >= 5, `${summary.kills} kills`)
+    assert.ok(summary.brokerKills >= 1, `${summary.brokerKills} kills of the broker`)
+    assert.deepEqual(await databasesOf(server.url), ['postgres'])
+  },
+)
+
+test('a service by itself on PostgreSQL, over a wire, finds or makes its own database', onPostgres, async (t) => {
+  const [server, broker] = await Promise.all([postgres.start(), realBroker('nats').start()])
+  t.after(() => Promise.all([server.stop(), broker.stop()]))
+  const where = ['--wire', 'nats', '--broker', broker.url, '--ledger', server.url]
+  for (let times = 0; times < 2; times++) {
+    const { child, ended, out } = start(t, '--service', 'inventory', ...where)
+    while (!/inventory runs on/.test(out())) await once(child.stdout, 'data')
+    child.kill('SIGTERM')
+    assert.equal((await ended).code, 0)
+  }
+  const names = ['postgres', 'postgres_inventory', 'postgres_notifications', 'postgres_payments']
+  assert.deepEqual(await databasesOf(server.url), names)
+})
+
+async function databasesOf(url: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database WHERE NOT datistemplate')
+  await client.end()
+  return rows.map(({ datname }) => datname).sort()
 }
 
 test(
@@ -187,7 +228,6 @@ test('what makes no sense is refused with a sentence', limit, async (t) => {
     [['--wire', 'pigeon'], /Allowed choices are kafka, nats/],
     [['--broker', 'nats://127.0.0.1'], /--broker needs --wire/],
     [['--wire', 'nats', '--data', 'x'], /needs --broker/],
-    [['--wire', 'nats', '--ledger', 'postgres://x'], /SQLite file of its own/],
     [['extra'], /too many arguments/],
   ]
   for (const [args, message] of wrong) {

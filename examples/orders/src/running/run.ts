@@ -11,6 +11,7 @@ import { startProvider } from '../payment-provider/provider-server.ts'
 import { troubleBySeed } from '../payment-provider/trouble.ts'
 import { draw } from '../random.ts'
 import { sampleOrders } from '../sample-orders.ts'
+import { databaseOf, makeDatabases, temporaryDatabases } from './databases.ts'
 import { progressOn, silent, type Progress } from './progress.ts'
 import { waitUntilSettled } from './settling.ts'
 import { openShop, openShopOfProcesses, type Shop, type ShopOptions } from './shop.ts'
@@ -18,7 +19,7 @@ import { summarise, summaryText, type Summary } from './summary.ts'
 import { untilAborted } from './until-aborted.ts'
 import { callWitnesses, type Witnesses } from './witnesses.ts'
 import { wireKinds, type WireAt, type WireName } from './wires.ts'
-import { databaseOf, serviceNames } from './worker.ts'
+import { serviceNames } from './worker.ts'
 
 export interface RunOptions {
   readonly orders: number
@@ -35,7 +36,7 @@ export interface RunOptions {
   readonly rate: number
   /** Kept afterwards. Default: a temporary folder, removed at the end. */
   readonly data?: string
-  /** The address of a PostgreSQL database. Default: a SQLite file among the data. */
+  /** The address of a PostgreSQL database; with `wire` there are others beside it. Default: SQLite files among the data. */
   readonly ledger?: string
   /** For how long what was handled is remembered. Default: the toolkit's. */
   readonly remember?: Duration
@@ -72,7 +73,7 @@ async function openWorld(data: string, options: RunOptions, closing: (() => Prom
   const losesAnswer = (messageId: string) => draw(seed, 'mail', messageId) < lostMailAnswers
   const mailbox = await startMailbox({ file: join(data, 'mailbox.jsonl'), losesAnswer })
   closing.push(() => mailbox.close())
-  const database = options.ledger ?? databaseIn(data)
+  const database = await openDatabases(data, options, closing)
   const { port, remember } = options
   const broker = await openBroker(options, closing)
   const { wire } = broker ?? {}
@@ -88,6 +89,20 @@ async function openWorld(data: string, options: RunOptions, closing: (() => Prom
   progress.say(`data ${data}, payment provider ${provider.url}, mail server ${mailbox.url}`)
   if (wire) progress.say(`four ledgers, joined by ${wire.name} at ${wire.url}`)
   return { shop, witnesses, progress }
+}
+
+/** Where the orders are kept. Over a wire on PostgreSQL the databases last as long as the broker does. */
+async function openDatabases(data: string, options: RunOptions, closing: (() => Promise<unknown>)[]): Promise<string> {
+  const { ledger, wire, broker } = options
+  if (ledger === undefined) return databaseIn(data)
+  if (wire === undefined) return ledger
+  if (broker !== undefined) {
+    await makeDatabases(ledger)
+    return ledger
+  }
+  const { database, remove } = await temporaryDatabases(ledger)
+  closing.push(remove)
+  return database
 }
 
 /** The broker of the run: the one that is named, or one of our own, which may be killed. */

@@ -4,7 +4,8 @@ import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { draw } from '../random.ts'
 import { startChild, type Child } from './child-worker.ts'
-import { databaseOf, isQuiet, serviceNames, startWorker, type ServiceName, type WorkerOptions } from './worker.ts'
+import { databaseOf } from './databases.ts'
+import { isQuiet, serviceNames, startWorker, type ServiceName, type WorkerOptions } from './worker.ts'
 
 export interface Shop {
   /** Where orders are placed: one address for each process that runs the order service. */

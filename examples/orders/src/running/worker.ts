@@ -1,5 +1,4 @@
 /** A process's share of the shop: some or all of the services on the one database, and the API beside the orders. */
-import { dirname, join } from 'node:path'
 import { durationMs, start, type App, type Duration } from 'quadrille'
 import { orderApi } from '../api.ts'
 import { checkout, outside } from '../choreography.ts'
@@ -27,10 +26,6 @@ export interface WorkerOptions {
   /** What joins this process with the others when each service has a database of its own. */
   readonly wire?: WireAt | undefined
 }
-
-/** The database of a service that has one of its own, beside the one of the orders. */
-export const databaseOf = (service: ServiceName, ordersDatabase: string): string =>
-  join(dirname(ordersDatabase), `${service}.db`)
 
 export interface Worker {
   /** The API's address; undefined when the order service runs elsewhere. */

@@ -14,6 +14,8 @@ import { signWebhook, webhookId } from './webhook-signature.ts'
 type Result = QuadrilleError | null
 
 const refusedStatus = new Set([400, 413, 422])
+/** Gone, too many requests, and what a gateway or a service that can not work now says. */
+const awayStatus = new Set([410, 429, 502, 503, 504])
 /** How long an address that is gone is left alone. */
 const gonePauseMs = 300_000
 /** The longest pause that a receiver can ask for. */
@@ -130,19 +132,23 @@ export class WebhookTarget {
     try {
       const { env } = this.#context
       const { type } = batch[0]!.event
-      const pauseMs = this.#pausedUntil - env.elapsed()
-      if (pauseMs > 0) return this.#failed(type, `the receiver asked to wait another ${Math.ceil(pauseMs / 1000)} s`)
       const first = [...unreachable][0]
       if (first) return first
-      try {
-        await this.#permission.wait(this.#closed.signal)
-        const answer = await this.#request(batch, encoded)
-        return await this.#read(type, answer, batch.length)
-      } catch (error) {
-        const failure = this.#unreachable(error)
-        unreachable.add(failure)
-        return failure
+      const pauseMs = this.#pausedUntil - env.elapsed()
+      let failure: QuadrilleError
+      if (pauseMs > 0) failure = this.#away(`the receiver asked to wait another ${Math.ceil(pauseMs / 1000)} s`)
+      else {
+        try {
+          await this.#permission.wait(this.#closed.signal)
+          const answer = await this.#request(batch, encoded)
+          if (!awayStatus.has(answer.status)) return await this.#read(type, answer, batch.length)
+          failure = await this.#asksToWait(answer)
+        } catch (error) {
+          failure = this.#unreachable(error)
+        }
       }
+      unreachable.add(failure)
+      return failure
     } finally {
       this.#leave()
     }
@@ -181,8 +187,7 @@ export class WebhookTarget {
       this.#reached()
       return null
     }
-    const text = (await answer.text()).slice(0, answerCharsMax)
-    const message = `it answered ${status}${text ? `: ${text}` : ''}`
+    const message = await saidBy(answer)
     if (refusedStatus.has(status)) {
       this.#reached()
       this.facts.refused += events
@@ -192,11 +197,16 @@ export class WebhookTarget {
       this.facts.problem = message
       return new QuadrilleError('WIRE_UNROUTABLE', { wire: this.#wire, type })
     }
-    const pauseMs =
-      status === 410 ? gonePauseMs : retryAfterMs(answer.headers.get('retry-after'), this.#context.env.now())
-    if (pauseMs > 0) this.#pausedUntil = this.#context.env.elapsed() + Math.min(pauseMs, pauseMsMax)
-    const gone = status === 410 ? '; it is gone: take this wire out of start() when that is meant' : ''
-    return this.#failed(type, message + gone)
+    return this.#failed(type, message)
+  }
+
+  async #asksToWait(answer: Response): Promise<QuadrilleError> {
+    const { env } = this.#context
+    const isGone = answer.status === 410
+    const pauseMs = isGone ? gonePauseMs : retryAfterMs(answer.headers.get('retry-after'), env.now())
+    if (pauseMs > 0) this.#pausedUntil = env.elapsed() + Math.min(pauseMs, pauseMsMax)
+    const gone = isGone ? '; it is gone: take this wire out of start() when that is meant' : ''
+    return this.#away((await saidBy(answer)) + gone)
   }
 
   #failed(type: string, message: string): QuadrilleError {
@@ -208,11 +218,14 @@ export class WebhookTarget {
   #unreachable(error: unknown): QuadrilleError {
     const { cause } = (error ?? {}) as { cause?: unknown }
     const reason = cause instanceof Error ? cause : error
-    const message = reason instanceof Error ? reason.message || reason.name : String(reason)
+    return this.#away(reason instanceof Error ? reason.message || reason.name : String(reason), error)
+  }
+
+  #away(message: string, cause?: unknown): QuadrilleError {
     if (this.facts.problem === null) this.#context.notice({ kind: 'lost', service: null, why: message })
     this.facts.failed += 1
     this.facts.problem = message
-    return new QuadrilleError('WIRE_UNREACHABLE', { wire: this.#wire, message }, error)
+    return new QuadrilleError('WIRE_UNREACHABLE', { wire: this.#wire, message }, cause)
   }
 
   #reached(): void {
@@ -231,6 +244,11 @@ export class WebhookTarget {
     if (next) next()
     else this.#running -= 1
   }
+}
+
+async function saidBy(answer: Response): Promise<string> {
+  const text = (await answer.text()).slice(0, answerCharsMax)
+  return `it answered ${answer.status}${text ? `: ${text}` : ''}`
 }
 
 type Post = (batch: readonly OutgoingMessage[], encoded: Encoded) => Promise<Result>

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Webhook } from 'standardwebhooks'
-import { isQuadrilleError, type WireNotice } from 'quadrille'
+import { isQuadrilleError, type OutgoingMessage, type QuadrilleError, type WireNotice } from 'quadrille'
 import { manualEnv } from 'quadrille/testing'
-import { http, type HttpTargetOptions } from '@quadrille/http'
+import { http, type HttpTargetOptions, type HttpWire } from '@quadrille/http'
 import { retryAfterMs } from '../src/webhook-target.ts'
 import { contextOf, eventOf, outgoing, receiverOf, type Answer, type Seen } from './http-setup.ts'
 
@@ -28,6 +28,10 @@ async function sending(
   return { wire, receiver, notices, env }
 }
 
+/** What send answers; where it throws, the error for each. */
+const answers = (wire: HttpWire, messages: readonly OutgoingMessage[]): ReturnType<HttpWire['send']> =>
+  wire.send(messages).catch((error: unknown) => messages.map(() => error as QuadrilleError))
+
 const idOf = ({ body }: Seen): string => (JSON.parse(body.toString()) as { id: string }).id
 
 for (const [status, code, retryable] of [
@@ -41,13 +45,13 @@ for (const [status, code, retryable] of [
   [404, 'WIRE_UNROUTABLE', true],
   [405, 'WIRE_SEND_FAILED', true],
   [409, 'WIRE_SEND_FAILED', true],
-  [429, 'WIRE_SEND_FAILED', true],
+  [429, 'WIRE_UNREACHABLE', true],
   [500, 'WIRE_SEND_FAILED', true],
-  [503, 'WIRE_SEND_FAILED', true],
+  [503, 'WIRE_UNREACHABLE', true],
 ] as const)
   test(`${status} means ${code ?? 'taken'}`, async (t) => {
     const { wire, receiver } = await sending(t, () => ({ status, body: status === 204 ? '' : 'because' }))
-    const [result] = await wire.send([outgoing(eventOf())])
+    const [result] = await answers(wire, [outgoing(eventOf())])
     assert.equal(result?.code ?? null, code)
     if (retryable !== null) assert.equal(result!.retryable, retryable)
     if (code && code !== 'WIRE_UNROUTABLE') assert.match(result!.message, /because/)
@@ -97,9 +101,9 @@ test('a receiver that says when is not asked before', async (t) => {
   let status = 429
   const { wire, receiver, env } = await sending(t, () => ({ status, headers: { 'retry-after': '30' } }))
   const event = outgoing(eventOf())
-  assert.equal((await wire.send([event]))[0]!.code, 'WIRE_SEND_FAILED')
+  assert.equal((await answers(wire, [event]))[0]!.code, 'WIRE_UNREACHABLE')
   status = 202
-  const [waiting] = await wire.send([event])
+  const [waiting] = await answers(wire, [event])
   assert.match(waiting!.message, /another 30 s/)
   assert.equal(receiver.seen.length, 1)
   await env.advance(30_000)
@@ -109,13 +113,13 @@ test('a receiver that says when is not asked before', async (t) => {
 test('a receiver that is gone is asked again rarely, and health says so', async (t) => {
   const { wire, receiver, env } = await sending(t, () => ({ status: 410 }))
   const event = outgoing(eventOf())
-  assert.equal((await wire.send([event]))[0]!.retryable, true)
+  assert.equal((await answers(wire, [event]))[0]!.retryable, true)
   assert.match((await wire.health()).problems[0]!, /410.*take this wire out/)
   await env.advance(299_000)
-  await wire.send([event])
+  await answers(wire, [event])
   assert.equal(receiver.seen.length, 1)
   await env.advance(1_000)
-  await wire.send([event])
+  await answers(wire, [event])
   assert.equal(receiver.seen.length, 2)
 })
 
@@ -172,6 +176,19 @@ test('a batch is one request, in order; one that is too large is refused alone',
     bodies,
     [[events[0], events[1], events[3]], [events[4]]].map((batch) => batch.map((event) => event!.id)),
   )
+})
+
+test('what is behind a batch that fails is not sent: it may be of the same key', async (t) => {
+  const { wire, receiver } = await sending(t, () => ({ status: receiver.seen.length === 1 ? 500 : 202 }), {
+    mode: 'batch',
+    batchMax: 2,
+  })
+  const results = await wire.send([1, 2, 3, 4].map(() => outgoing(eventOf())))
+  assert.deepEqual(
+    results.map((result) => result?.retryable),
+    [true, true, true, true],
+  )
+  assert.equal(receiver.seen.length, 1)
 })
 
 test('a batch that is refused is sent one by one, so that only the bad one is refused', async (t) => {

@@ -2,7 +2,7 @@
 import { sleep } from '../../base/index.ts'
 import { same } from '../../base/expectation.ts'
 import type { EventRecord } from '../../contracts/index.ts'
-import { idsOf, Inbox, outgoing, sendAll, wireEvents } from './inbox.ts'
+import { idsOf, Inbox, outgoing, sendAll, sendUntilTaken, wireEvents } from './inbox.ts'
 import type { WireCase } from './wire-world.ts'
 
 const ordered: WireCase['unless'] = ({ order }) => (order === 'none' ? 'it keeps no order' : null)
@@ -78,7 +78,8 @@ export const orderCases: readonly WireCase[] = [
       const events = wireEvents(world, 120, 3)
       for (let at = 0; at < events.length; at += 20) {
         inbox.refuseNext(2)
-        await sendAll(world.wire, events.slice(at, at + 20), 5)
+        for (let from = at; from < at + 20; from += 5)
+          await sendUntilTaken(world, world.wire, events.slice(from, from + 5))
         await inbox.has(idsOf(events.slice(0, at + 20)), 'what was refused comes again')
       }
       inOrder(inbox, events, 'a later event does not overtake one that comes again')

@@ -56,9 +56,11 @@ export const sendingCases: readonly WireCase[] = [
       await sendAll(world.wire, sent)
       await inbox.has(idsOf(sent), 'what was sent arrives')
       for (const event of sent) {
-        const { position: _, data, ...attributes } = event
-        const { data: arrivedData, ...arrived } = inbox.event(event.id)!
+        const { position: _, data, extensions, ...attributes } = event
+        const { data: arrivedData, extensions: arrivedExtensions, ...arrived } = inbox.event(event.id)!
         same(arrived, attributes, 'every attribute arrives as it was')
+        // In any order: headers have none.
+        same(JSON.parse(arrivedExtensions ?? '{}'), JSON.parse(extensions ?? '{}'), 'and every extension')
         same(JSON.parse(arrivedData), JSON.parse(data), 'the data arrive as they were')
       }
     },

@@ -1,5 +1,7 @@
 /** `growth` on the command line: its options, and its result as JSON or as a table. */
 import { countOf, UsageError, type Given, type OptionKinds } from './arguments.ts'
+import { defaultServer } from './postgres-server.ts'
+import { growthOnPostgres } from './growth-postgres.ts'
 import { growth, type GrowthOptions, type GrowthResult, type SizeResult } from './growth.ts'
 
 type Numbers = Omit<GrowthOptions, 'progress'>
@@ -14,6 +16,8 @@ const full: Numbers = {
 const quick: Numbers = { sizes: [10_000, 100_000, 300_000], backlog: 50_000, orders: 3_000, warmUp: 500, rounds: 3 }
 
 export const growthOptions: OptionKinds = {
+  ledger: { takes: 'text', says: 'sqlite (default) or postgres, which has one size and no backlog' },
+  server: { takes: 'text', says: `with postgres: where (default ${defaultServer})` },
   events: { takes: 'text', says: 'history to measure with, rising: 10k,1m,5m (default; --quick: 10k,100k,300k)' },
   backlog: { takes: 'number', says: `events that wait when the services start (default 1m; --quick: 50k)` },
   'no-backlog': { takes: 'nothing', says: 'leave the backlog out' },
@@ -24,8 +28,11 @@ export const growthOptions: OptionKinds = {
   json: { takes: 'nothing', says: 'print one line of JSON, and nothing else on standard output' },
 }
 
-/** @throws UsageError for sizes that make no sense. */
+/** @throws UsageError for a ledger or sizes that make no sense. */
 export async function growthCommand(given: Given): Promise<void> {
+  const ledger = given.texts.get('ledger') ?? 'sqlite'
+  if (ledger === 'postgres') return growthOnPostgresCommand(given)
+  if (ledger !== 'sqlite') throw new UsageError(`--ledger takes sqlite or postgres, not ${JSON.stringify(ledger)}`)
   const otherwise = given.flags.has('quick') ? quick : full
   const json = given.flags.has('json')
   const result = await growth({
@@ -39,6 +46,19 @@ export async function growthCommand(given: Given): Promise<void> {
     },
   })
   console.log(json ? JSON.stringify(result) : table(result))
+}
+
+async function growthOnPostgresCommand(given: Given): Promise<void> {
+  const events = countOf(given.texts.get('events') ?? (given.flags.has('quick') ? '200k' : '10m'))
+  if (events === undefined) throw new UsageError('--events takes one number such as 10m')
+  const result = await growthOnPostgres({
+    server: given.texts.get('server') ?? defaultServer,
+    events,
+    orders: given.number('orders', full.orders),
+    warmUp: given.number('warm-up', full.warmUp),
+    progress: (text) => console.error(text),
+  })
+  console.log(given.flags.has('json') ? JSON.stringify(result) : JSON.stringify(result, undefined, 2))
 }
 
 function sizesOf(text: string): readonly number[] {

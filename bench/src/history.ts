@@ -23,7 +23,8 @@ const leaseMs = 3_600_000
 /** What all events of the flow have in common. */
 type EventPart = Pick<NewEvent, 'type' | 'source' | 'reaction' | 'hops'> & { readonly data: unknown }
 
-function eventsOf(prefix: string, number: number, kind: FillTask['kind']): NewEvent[] {
+/** The events of an order, as the services would have made them; of a backlog only the first. */
+export function eventsOf(prefix: string, number: number, kind: FillTask['kind']): NewEvent[] {
   const order = makeOrder(prefix, number)
   const { orderId } = order
   const parts: readonly EventPart[] = [
@@ -50,7 +51,7 @@ const reactionsTo = (orderId: string, { amount, units }: { amount: number; units
 }
 
 /** What the runtime keeps of a join that has fired. */
-const firedJoin = (orderId: string): LedgerRecord => ({
+export const firedJoin = (orderId: string): LedgerRecord => ({
   scope: 'orders',
   kind: 'join',
   id: `${joinReaction}|${orderId}`,
@@ -101,7 +102,7 @@ async function append(ledger: Ledger, task: FillTask, part: { from: number; to: 
 }
 
 /** Moves the checkpoints of all readers behind what was appended. */
-async function passed(ledger: Ledger, position: number): Promise<void> {
+export async function passed(ledger: Ledger, position: number): Promise<void> {
   const owner = systemEnv.uuid()
   for (const reader of await ledger.readers()) {
     const { leases } = await ledger.lease({ reader, owner, leaseMs })

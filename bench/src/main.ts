@@ -3,6 +3,7 @@ import { listed, parse, UsageError, type Given, type OptionKinds } from './argum
 import { checkCommand, checkOptions } from './check-command.ts'
 import { growthCommand, growthOptions } from './growth-command.ts'
 import { orderFlowCommand, orderFlowOptions } from './order-flow-command.ts'
+import { scaleCommand, scaleOptions } from './scale-command.ts'
 import { simulateCommand, simulateOptions } from './simulate-command.ts'
 import { survivalCommand, survivalOptions } from './survival-command.ts'
 import { wireCommand, wireOptions } from './wires/wire-command.ts'
@@ -24,6 +25,7 @@ const commands: Readonly<Record<string, Command>> = {
     options: survivalOptions,
     run: survivalCommand,
   },
+  scale: { says: 'the order flow on PostgreSQL in 1, 2 and 4 processes', options: scaleOptions, run: scaleCommand },
   simulate: { says: 'how many schedules a simulation tries', options: simulateOptions, run: simulateCommand },
   growth: { says: 'the order flow on a ledger full of history', options: growthOptions, run: growthCommand },
   wire: { says: 'from ledger to ledger over a broker, beside the bare client', options: wireOptions, run: wireCommand },

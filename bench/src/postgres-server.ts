@@ -55,6 +55,9 @@ function timesOf(pid: number | string): ProcessTimes | undefined {
   }
 }
 
+/** The seconds of processor time that a process has used so far. */
+export const secondsOf = (pid: number): number => (timesOf(pid)?.own ?? 0) / ticksPerSecond
+
 /**
  * How to read the seconds of processor time that all processes of a server have used, those of its other databases
  * included. Undefined when it does not run on this machine.

@@ -4,12 +4,12 @@ import type { Tally } from './tally.ts'
 
 /** `times` and `completions` count how often a step was done, so that a repeat shows. */
 export const postgresTables = `
-  CREATE TABLE orders (id text PRIMARY KEY, customer text NOT NULL, total int NOT NULL, body jsonb NOT NULL,
+  CREATE TABLE IF NOT EXISTS orders (id text PRIMARY KEY, customer text NOT NULL, total int NOT NULL, body jsonb NOT NULL,
     paid boolean NOT NULL DEFAULT false, reserved boolean NOT NULL DEFAULT false, status text NOT NULL DEFAULT 'new',
     completions int NOT NULL DEFAULT 0);
-  CREATE TABLE payments (order_id text PRIMARY KEY, amount int NOT NULL, times int NOT NULL DEFAULT 1);
-  CREATE TABLE reservations (order_id text PRIMARY KEY, units int NOT NULL, times int NOT NULL DEFAULT 1);
-  CREATE TABLE notifications (order_id text PRIMARY KEY, times int NOT NULL DEFAULT 1);`
+  CREATE TABLE IF NOT EXISTS payments (order_id text PRIMARY KEY, amount int NOT NULL, times int NOT NULL DEFAULT 1);
+  CREATE TABLE IF NOT EXISTS reservations (order_id text PRIMARY KEY, units int NOT NULL, times int NOT NULL DEFAULT 1);
+  CREATE TABLE IF NOT EXISTS notifications (order_id text PRIMARY KEY, times int NOT NULL DEFAULT 1);`
 
 const again = (table: string): string => `ON CONFLICT (order_id) DO UPDATE SET times = ${table}.times + 1`
 

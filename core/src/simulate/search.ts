@@ -10,7 +10,7 @@ import { exhaust } from './exhaustive.ts'
 import { mustHaveBegun, type Lab, type Trial } from './lab.ts'
 import type { SearchOptions } from './options.ts'
 import { Randomness } from './randomness.ts'
-import type { Chooser } from './schedule-types.ts'
+import type { Chooser, FaultKind } from './schedule-types.ts'
 
 /** In which part of the search something was found. */
 export type Phase = 'default' | 'single' | 'exhaustive' | 'random'
@@ -82,6 +82,7 @@ export class Search {
     const { phases } = this.#settings
     if (phases.has('default')) await this.#defaults()
     if (phases.has('single') && !this.#hit) await this.#singles()
+    if (phases.has('single') && !this.#hit) await this.#partitions()
     if (phases.has('single') && !this.#hit) await this.#pairs()
     if (phases.has('exhaustive') && !this.#hit) await this.#exhaustive()
     if (phases.has('random') && !this.#hit) await this.#randoms()
@@ -162,6 +163,21 @@ export class Search {
     }
   }
 
+  /** Each wire goes down in turn, and stays so over a deadline. */
+  async #partitions(): Promise<void> {
+    if (this.#lab.allowed.has('link down'))
+      for (const input of this.#inputs()) await this.#oneFault('link down', [input])
+  }
+
+  async #oneFault(kind: FaultKind, inputs: readonly unknown[]): Promise<void> {
+    for (let number = 0, places = 1; number < places; number++) {
+      if (this.#hit || !(await this.#goOn())) return
+      const chooser = new OneFault(kind, number)
+      await this.#try(chooser, inputs, 'single')
+      places = chooser.places
+    }
+  }
+
   /** Two conversations, and in turn each two handlings of a service that could overlap. */
   async #pairs(): Promise<void> {
     const { stage, allowed } = this.#lab
@@ -172,12 +188,7 @@ export class Search {
           stage.inputs.togetherMax === Infinity
             ? [stage.inputs.make(0, 0), stage.inputs.make(0, 1)]
             : [stage.inputs.make(first, 0), stage.inputs.make(second, 0)]
-        for (let number = 0, places = 1; number < places; number++) {
-          if (this.#hit || !(await this.#goOn())) return
-          const chooser = new OneFault('stale read', number)
-          await this.#try(chooser, inputs, 'single')
-          places = chooser.places
-        }
+        await this.#oneFault('stale read', inputs)
       }
     }
   }

@@ -151,7 +151,9 @@ export class SimRun implements SimHost {
       else if (state.nextAt < nextAt) [next, nextAt] = [service, state.nextAt]
     }
     steps.sort((a, b) => a.order - b.order)
-    if (next !== undefined) steps.push({ ...this.#timed('time', next), early: steps.length > 0 })
+    const early = steps.length > 0
+    for (const link of this.wires.down) steps.push({ ...this.#timed('heal', link), service: null, faults: [] })
+    if (next !== undefined) steps.push({ ...this.#timed('time', next), early })
     return steps
   }
 
@@ -162,8 +164,8 @@ export class SimRun implements SimHost {
     return { ...step, faults: [...step.faults, 'stale read'] }
   }
 
-  #timed(kind: 'due' | 'time', service: string): Step {
-    const name = kind === 'due' ? `due ${service}` : `time passes to ${service}`
+  #timed(kind: 'due' | 'time' | 'heal', service: string): Step {
+    const name = { due: `due ${service}`, time: `time passes to ${service}`, heal: `${service} is up again` }[kind]
     return { kind, name, service, order: this.#order, chain: 0, faults: timedFaults, early: false }
   }
 
@@ -173,6 +175,7 @@ export class SimRun implements SimHost {
     const at = this.trace.length
     if (kind === 'begin') await this.#begin(step, fault)
     else if (kind === 'deliver') await this.#deliver(this.wires.take(step), fault)
+    else if (kind === 'heal') this.wires.heal(name.replace(/ is up again$/, ''))
     else if (kind === 'call') await this.#call(this.calls.take(step), fault)
     else {
       this.floorMs = Math.max(this.floorMs, this.states.get(service!)!.nextAt)
@@ -197,6 +200,7 @@ export class SimRun implements SimHost {
 
   async #deliver(message: Message, fault: FaultKind | undefined): Promise<void> {
     const { event, to } = message
+    if (fault === 'link down') return this.wires.cut(message)
     if (fault === 'duplicate') this.wires.again(message, this.nextOrder())
     const before = this.arrivals.get(to) ?? []
     if (!before.includes(event.id)) this.arrivals.set(to, [...before, event.id])

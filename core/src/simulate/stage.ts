@@ -330,7 +330,7 @@ const isView = ({ db, reactions }: AnyService): boolean =>
   )
 
 const deliverFaults = (handles: boolean): readonly FaultKind[] => [
-  'duplicate', 'takeover', 'crash after arrival', 'crash before commit', 'crash after commit',
+  'duplicate', 'takeover', 'link down', 'crash after arrival', 'crash before commit', 'crash after commit',
   ...(handles ? (['poison'] as const) : []),
 ] // prettier-ignore
 

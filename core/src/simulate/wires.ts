@@ -29,10 +29,14 @@ export interface Sending {
   readonly faults: readonly FaultKind[]
 }
 
+const linkOf = ({ event, to }: Message): string => `${event.source}→${to}`
+
 /** Everything on its way. */
 export class Wires {
   readonly #order: WireOrder
   #pending: Message[] = []
+  /** Between which two nothing comes through. */
+  readonly #down = new Set<string>()
 
   constructor(order: WireOrder) {
     this.#order = order
@@ -51,16 +55,33 @@ export class Wires {
 
   /** The same message will come once more, at any time. */
   again(message: Message, order: number): void {
-    const faults = message.step.faults.filter((fault) => fault !== 'duplicate')
+    const faults = message.step.faults.filter((fault) => fault !== 'duplicate' && fault !== 'link down')
     const step = { ...message.step, name: `${message.step.name} again`, order, faults }
     this.#pending.push({ ...message, step, lane: null })
   }
 
+  /** The wire on which this message is goes down: it is still on its way, and so is all that comes after it. */
+  cut(message: Message): void {
+    const faults = message.step.faults.filter((fault) => fault !== 'link down')
+    this.#pending.unshift({ ...message, step: { ...message.step, faults } })
+    this.#down.add(linkOf(message))
+  }
+
+  /** Wires that are down. */
+  get down(): ReadonlySet<string> {
+    return this.#down
+  }
+
+  heal(link: string): void {
+    this.#down.delete(link)
+  }
+
   /** What may come next. */
   deliverable(): readonly Message[] {
-    if (this.#pending.length < 2 || this.#order === 'none') return this.#pending
+    const open = this.#down.size === 0 ? this.#pending : this.#pending.filter((each) => !this.#down.has(linkOf(each)))
+    if (open.length < 2 || this.#order === 'none') return open
     const taken = new Set<string>()
-    return this.#pending.filter(({ lane }) => lane === null || (!taken.has(lane) && taken.add(lane)))
+    return open.filter(({ lane }) => lane === null || (!taken.has(lane) && taken.add(lane)))
   }
 
   take(step: Step): Message {

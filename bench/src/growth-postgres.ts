@@ -20,6 +20,7 @@ export interface GrowthOnPostgresOptions {
 
 /** How fast something went. */
 interface Rate {
+  readonly events: number
   readonly eventsPerSecond: number
   readonly seconds: number
   readonly serverCpuSeconds: number
@@ -97,6 +98,7 @@ async function timed(database: string, work: () => Promise<number>): Promise<Rat
   const events = await work()
   const { seconds, cpuSeconds, serverCpuSeconds } = read()
   return {
+    events,
     eventsPerSecond: round(events / seconds),
     seconds: round(seconds, 1),
     serverCpuSeconds: round(serverCpuSeconds, 1),

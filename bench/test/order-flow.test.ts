@@ -56,6 +56,29 @@ test('on PostgreSQL it has the same keys, and counts the server with the process
   assert.ok((result['cpuSecondsPer1000'] as number) > 0)
 })
 
+test('scale places the orders from one process and from two, and each is done once', { skip: postgres }, async () => {
+  const numbers = ['--processes', '1,2', '--orders', '60', '--warm-up', '20', '--rounds', '1']
+  const { code, stdout, stderr } = await bench('scale', '--ledger', 'postgres', '--json', ...numbers)
+  assert.equal(code, 0, stderr)
+  const { rows } = JSON.parse(stdout) as { rows: readonly { processes: number; ordersPerSecond: number }[] }
+  assert.deepEqual(
+    rows.map(({ processes, ordersPerSecond }) => [processes, ordersPerSecond > 0]),
+    [
+      [1, true],
+      [2, true],
+    ],
+  )
+})
+
+test('growth on PostgreSQL appends, reads and removes every event', { skip: postgres }, async () => {
+  const numbers = ['--events', '4k', '--orders', '20', '--warm-up', '5']
+  const { code, stdout, stderr } = await bench('growth', '--ledger', 'postgres', '--json', ...numbers)
+  assert.equal(code, 0, stderr)
+  const { read, retention } = JSON.parse(stdout) as Record<'read' | 'retention', { events: number }>
+  // Four events an order; the flow before the reading, and that behind it.
+  assert.deepEqual([read.events, retention.events], [4_000 + 25 * 4, 4_000 + 2 * 25 * 4])
+})
+
 test('a row that is missing, doubled or wrong fails the benchmark', () => {
   const right = expectedTally(10)
   checkTally('some system', right, 10)
@@ -69,11 +92,13 @@ test('a row that is missing, doubled or wrong fails the benchmark', () => {
 
 test('what there is not is answered with what there is', async () => {
   const cases: readonly [words: string[], says: RegExp][] = [
-    [[], /no benchmark given; there is: order-flow, survival, simulate, growth, wire, check/],
-    [['sprint'], /unknown benchmark "sprint"; there is: order-flow, survival, simulate/],
+    [[], /no benchmark given; there is: order-flow, survival, scale, simulate, growth, wire, check/],
+    [['sprint'], /unknown benchmark "sprint"; there is: order-flow, survival, scale/],
     [['order-flow', '--ledger', 'abacus'], /unknown ledger "abacus"; there is: sqlite, postgres/],
     [['order-flow', '--fast'], /'--fast'\. There is:\n {2}--ledger/],
     [['order-flow', '--orders', 'many'], /--orders takes a number above zero, not "many"/],
+    [['scale', '--ledger', 'sqlite'], /--ledger takes postgres, not "sqlite"/],
+    [['growth', '--ledger', 'postgres', '--events', '1m,5m'], /--events takes one number such as 10m/],
     [['growth', '--events', '5m,1m'], /--events takes rising numbers such as 10k,1m,5m, not "5m,1m"/],
   ]
   for (const [words, says] of cases) {

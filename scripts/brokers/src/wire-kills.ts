@@ -1,0 +1,89 @@
+/** Ledgers of several processes, joined by a wire alone, whose processes are killed again and again (kill -9). */
+import assert from 'node:assert/strict'
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { TestContext } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** What a process is told. */
+export interface KillMember {
+  /** Counts keys up in its own database and says so, or writes down what it hears. There are two of each, on one ledger. */
+  readonly role: 'counts' | 'hears'
+  readonly ledger: string
+  readonly keys: number
+  /** How far each key is counted. */
+  readonly to: number
+  /** The module that makes the wire, and what it is given. */
+  readonly wires: string
+  readonly options: unknown
+}
+
+/** What such a module exports. */
+export interface KillWires {
+  /** The wires of a process; they are opened by it. */
+  wiresOf: (member: Pick<KillMember, 'role' | 'options'>) => Promise<readonly unknown[]>
+}
+
+const [keys, to] = [8, 150]
+const killsMin = 12
+const endsWithinMs = 90_000
+const roles = ['counts', 'counts', 'hears', 'hears'] as const
+
+/** Kills until all is counted, and often enough; asserts that nothing was lost, doubled or turned round. */
+export async function killAtRandom(t: TestContext, wires: URL, options: unknown): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'quadrille-kill-'))
+  const children = new Set<ChildProcess>()
+  t.after(async () => {
+    for (const child of children) child.kill('SIGKILL')
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  })
+  let counted = false
+  const startMember = async (role: KillMember['role']): Promise<ChildProcess> => {
+    const member: KillMember = { role, ledger: join(folder, `${role}.db`), keys, to, wires: wires.href, options }
+    for (;;) {
+      const child = fork(new URL('./kill-member.ts', import.meta.url), [JSON.stringify(member)], {
+        execArgv: ['--conditions=quadrille-source'],
+        silent: true,
+      })
+      children.add(child)
+      child.on('exit', () => children.delete(child))
+      child.on('message', (message) => (counted ||= message === 'counted'))
+      const [first] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [unknown]
+      if (first === 'ready') return child
+    }
+  }
+  // Those who hear come first: a queue that is not there yet keeps nothing.
+  const members = await Promise.all(roles.toReversed().map(startMember))
+  let kills = 0
+  while (!counted || kills < killsMin) {
+    await sleep(100 + Math.random() * 500)
+    kills += 1
+    const place = Math.floor(Math.random() * roles.length)
+    members[place]!.kill('SIGKILL')
+    members[place] = await startMember(roles.toReversed()[place]!)
+  }
+  const heard = () => heardIn(join(folder, 'hears.db'))
+  const endsAt = Date.now() + endsWithinMs
+  while (heard().length < keys * to && Date.now() < endsAt) await sleep(200)
+  const rows = heard()
+  const distinct = new Set(rows.map(({ key, n }) => `${key} ${n}`)).size
+  let inversions = 0
+  for (const list of Map.groupBy(rows, ({ key }) => key).values())
+    list.forEach(({ n }, index) => (inversions += index > 0 && n < list[index - 1]!.n ? 1 : 0))
+  const counts = { lost: keys * to - distinct, doubled: rows.length - distinct, inversions }
+  t.diagnostic(`${kills} kills, ${rows.length} events: ${JSON.stringify(counts)}`)
+  assert.deepEqual(counts, { lost: 0, doubled: 0, inversions: 0 })
+}
+
+function heardIn(file: string): { key: string; n: number }[] {
+  const db = new DatabaseSync(file, { readOnly: true })
+  try {
+    return db.prepare('SELECT key, n FROM heard ORDER BY seq').all() as { key: string; n: number }[]
+  } finally {
+    db.close()
+  }
+}

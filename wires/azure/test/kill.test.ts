@@ -1,0 +1,14 @@
+/** Senders and receivers over Service Bus are killed at random. The test server stays: what it holds is in memory. */
+import { test } from 'node:test'
+import { startServiceBus } from '@quadrille/brokers/service-bus'
+import { killAtRandom } from '@quadrille/brokers/wire-kills'
+
+test(
+  'nothing is lost, doubled or turned round when processes are killed at random',
+  { timeout: 240_000 },
+  async (t) => {
+    const server = await startServiceBus()
+    t.after(() => server.kill())
+    await killAtRandom(t, new URL('./kill-wires.ts', import.meta.url), server.connectionString)
+  },
+)

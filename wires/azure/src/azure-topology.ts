@@ -4,6 +4,8 @@ import { QuadrilleError, type SubscribedType } from 'quadrille'
 import type { AzureSettings } from './azure-options.ts'
 import { rulesFor } from './subscription-rules.ts'
 
+type PipelinePolicy = Parameters<ServiceBusAdministrationClient['pipeline']['addPolicy']>[0]
+
 /** Attempts are counted by the ledger: Service Bus shall not put messages aside. */
 const deliveriesMax = 2_000
 const subscriptionCharsMax = 50
@@ -31,12 +33,7 @@ export class Topology {
 
   constructor(settings: AzureSettings) {
     this.#settings = settings
-    const { connectionString, namespace, credential, administration } = settings
-    this.#admin =
-      administration ??
-      (connectionString === null
-        ? new ServiceBusAdministrationClient(namespace, credential as never)
-        : new ServiceBusAdministrationClient(connectionString))
+    this.#admin = settings.administration ?? administrationOf(settings)
   }
 
   /** @throws QuadrilleError `WIRE_INCOMPATIBLE` for a topic that can not carry the events; what the SDK throws. */
@@ -102,6 +99,28 @@ export class Topology {
   #incompatible(problem: string): never {
     throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: this.#settings.name, problem })
   }
+}
+
+/** The relay and the receivers repeat what fails; a connection that was kept may have ended meanwhile. */
+const retryOptions = { maxRetries: 1, retryDelayInMs: 100 }
+
+/** The administration client of a namespace; of an emulator, over plain HTTP on the port of its connection string. */
+export function administrationOf({ connectionString, namespace, credential }: AzureSettings) {
+  if (connectionString === null) {
+    return new ServiceBusAdministrationClient(namespace, credential as never, { retryOptions })
+  }
+  const client = new ServiceBusAdministrationClient(connectionString, { retryOptions })
+  if (!/;\s*UseDevelopmentEmulator=true/i.test(connectionString)) return client
+  const plain: PipelinePolicy = {
+    name: 'plain HTTP',
+    sendRequest(request, next) {
+      request.url = request.url.replace(/^https:/, 'http:')
+      request.allowInsecureConnection = true
+      return next(request)
+    },
+  }
+  client.pipeline.addPolicy(plain, { phase: 'Sign' })
+  return client
 }
 
 /** What a subscription may be called: other characters become `_` and their code. */

@@ -2,8 +2,10 @@
 import { tcpProxy, type TcpProxy } from '@quadrille/brokers'
 import { systemEnv, type Wire } from 'quadrille'
 import type { WireHarness } from 'quadrille/conformance'
+import { checkedOptions } from '../src/azure-options.ts'
+import { administrationOf } from '../src/azure-topology.ts'
 import { serviceBus, type AzureWire, type ServiceBusOptions } from '@quadrille/azure'
-import { connectionStringFor, localServiceBus, type ServiceBusServer } from '@quadrille/brokers/service-bus'
+import { connectionStringFor, type ServiceBusServer } from '@quadrille/brokers/service-bus'
 
 /** A wire to the test server, over a port of its own when there is a proxy. */
 export function wireTo(
@@ -13,7 +15,7 @@ export function wireTo(
 ): AzureWire {
   return serviceBus({
     connectionString: connectionStringFor(port),
-    administration: localServiceBus(server.connectionString).administration,
+    administration: administrationOf(checkedOptions({ connectionString: server.connectionString })),
     lock: '5s',
     timeout: '3s',
     stalled: '4s',

@@ -1,8 +1,7 @@
 /** The wire of the processes of kill.test.ts. */
-import { localServiceBus } from '@quadrille/brokers/service-bus'
 import type { KillWires } from '@quadrille/brokers/wire-kills'
 import { serviceBus } from '@quadrille/azure'
 
 export const wiresOf: KillWires['wiresOf'] = async ({ options }) => [
-  serviceBus({ ...localServiceBus(options as string), lock: '5s', timeout: '2s' }),
+  serviceBus({ connectionString: options as string, lock: '5s', timeout: '2s' }),
 ]

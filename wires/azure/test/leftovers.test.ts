@@ -8,10 +8,9 @@ import { startServiceBus } from '@quadrille/brokers/service-bus'
 /** Receives, with accepts that wait; closes when it is told to; and tells what then keeps the process. */
 const script = `
   import { once } from 'node:events'
-  import { localServiceBus } from '@quadrille/brokers/service-bus'
   import { serviceBus } from '@quadrille/azure'
   import { silentLogger, systemEnv } from 'quadrille'
-  const wire = serviceBus({ ...localServiceBus(process.argv[1]), timeout: '2s' })
+  const wire = serviceBus({ connectionString: process.argv[1], timeout: '2s' })
   await wire.open({ env: systemEnv, log: silentLogger, sends: [], notice() {} })
   const types = [{ type: 'a', patterns: null }]
   await wire.receive({ service: 's', types, from: 'now', instance: 'i' }, async () => {})

@@ -62,12 +62,7 @@ export const wireKinds: Readonly<Record<WireName, Kind>> = {
     // The project's own test server, in memory: Azure itself was not available.
     broker: 'servicebus',
     survivesKill: false,
-    open: async (url) => {
-      const { serviceBus } = await import('@quadrille/azure')
-      const { localServiceBus } = await import('@quadrille/brokers/service-bus')
-      const local = url.includes('UseDevelopmentEmulator') ? localServiceBus(url) : { connectionString: url }
-      return serviceBus({ ...local, lock: '5s' })
-    },
+    open: async (url) => (await import('@quadrille/azure')).serviceBus({ connectionString: url, lock: '5s' }),
   },
 }
 

@@ -24,7 +24,7 @@ const membersMax = 100
 const groupsMax = 2
 /** A group that takes longer does not keep the next from beginning. */
 const groupMs = 20
-/** Whose work takes longer runs alone for a while. */
+/** Whose work takes longer, waiting for the database left out, runs alone for a while. */
 const slowMs = { work: 250, aloneFor: 10_000 }
 /** After a group that failed nothing is gathered for so long: what makes transactions fail mostly goes on for a while. */
 const pauseMs = 1_000
@@ -50,6 +50,7 @@ interface Member extends Gathered {
   readonly inContext: <T>(work: () => T) => T
   readonly resolve: (appended: Appended | undefined) => void
   readonly reject: (error: unknown) => void
+  hasBegun: boolean
   hasSent: boolean
   events: readonly NewEvent[] | undefined
 }
@@ -76,7 +77,7 @@ export class Gathering {
     if (!this.#ledger.sideBySide || this.#env.elapsed() < alone) return undefined
     return new Promise((resolve, reject) => {
       const inContext = AsyncLocalStorage.snapshot()
-      this.#waiting.push({ ...one, inContext, resolve, reject, hasSent: false, events: undefined })
+      this.#waiting.push({ ...one, inContext, resolve, reject, hasBegun: false, hasSent: false, events: undefined })
       void this.#begin()
     })
   }
@@ -101,10 +102,7 @@ export class Gathering {
       void this.#begin()
     }
     const cancelLeave = this.#env.timer(groupMs, leave)
-    const cancelSlow = this.#env.timer(slowMs.work, () => {
-      const until = this.#env.elapsed() + slowMs.aloneFor
-      for (const { events, owner } of members) if (events === undefined) this.#alone.set(owner, until)
-    })
+    const cancelSlow = this.#env.timer(slowMs.work, () => this.#setApart(members))
     try {
       await this.#transact(members)
     } catch (error) {
@@ -113,6 +111,19 @@ export class Gathering {
       cancelLeave()
       cancelSlow()
       leave()
+    }
+  }
+
+  /**
+   * Runs alone whose own work is slow: it has begun and sent nothing, or it has its answers, for they come in the order of
+   * sending and a later one has had his. Whoever still waits for them waits for the database, and would be no faster alone.
+   */
+  #setApart(members: readonly Member[]): void {
+    const until = this.#env.elapsed() + slowMs.aloneFor
+    let isAnswered = false
+    for (const { owner, hasBegun, hasSent, events } of members.toReversed()) {
+      if (events !== undefined) isAnswered ||= hasSent
+      else if (hasBegun && (!hasSent || isAnswered)) this.#alone.set(owner, until)
     }
   }
 
@@ -140,6 +151,7 @@ export class Gathering {
   }
 
   async #make(member: Member, handle: () => TxHandle): Promise<void> {
+    member.hasBegun = true
     try {
       member.events = await member.inContext(() => asTransaction(member.what, () => member.make(handle)))
     } catch (error) {

@@ -135,6 +135,7 @@ export interface ReadQuery {
   readonly limit: number
   readonly types?: readonly string[]
   readonly ahead?: boolean
+  readonly atHand?: boolean
 }
 
 /** A page of the log. */
@@ -142,7 +143,7 @@ export interface ReadPage {
   readonly events: readonly EventRecord[]
   /** Everything up to here has been looked at: where the checkpoint may go after the page is done. */
   readonly upTo: number
-  /** True when nothing readable was left behind `upTo` at the time of reading. */
+  /** True when nothing readable was left behind `upTo` at the time of reading; with `atHand`, as far as is known. */
   readonly end: boolean
   /**
    * Set when the page holds events whose commit is still under way, which a read with `ahead` may give: a transaction
@@ -252,7 +253,9 @@ export interface Ledger {
    * Reads the log behind a position, in commit-safe order: no event with a position up to `upTo` can appear later.
    *
    * @param query - `types` leaves out all others (they count as looked at); undefined for all. With `ahead` the page may
-   *   hold events whose commit is under way in this process: see {@link ReadPage.basis}. A ledger may ignore it.
+   *   hold events whose commit is under way in this process: see {@link ReadPage.basis}. With `atHand` it may
+   *   be what this process has in memory or was told of, without a look whether others have appended more. A ledger may
+   *   ignore both.
    */
   read(query: ReadQuery): Promise<ReadPage>
   /** Finds events by id, conversation or key. */

@@ -185,14 +185,16 @@ export class Reader {
       this.#pace.looked()
       return false
     }
-    await this.#poll()
+    const isLookDue = await this.#poll()
     const nowMs = settings.env.now()
     const list = newTaskList()
     this.#addEnded(list)
     const limit = Math.min(this.#size.next, this.#caution.limit)
     await this.#due.addDue(list, { nowMs, limit })
     const after = this.leases.position
-    const page = await ledger.read({ after, limit, types: plan.types, ahead: this.#size.isQuick })
+    // Timers may fire only behind the end of the log, so it is looked for when there are some.
+    const atHand = !isLookDue && !this.#due.timersDue(nowMs)
+    const page = await ledger.read({ after, limit, types: plan.types, ahead: this.#size.isQuick, atHand })
     await addPage(page, this, list)
     if (await this.#timersMayFire(nowMs, page, after)) await this.#due.addTimers(list, { nowMs, limit })
     const { suspects } = list
@@ -289,11 +291,12 @@ export class Reader {
     cancel()
   }
 
-  /** The safety net, also under steady load: what no wake-up has told. */
-  async #poll(): Promise<void> {
-    if (!this.#pace.isDue) return
+  /** The safety net, also under steady load: what no wake-up has told. Returns whether it was time for it. */
+  async #poll(): Promise<boolean> {
+    if (!this.#pace.isDue) return false
     this.#pace.looked()
     await this.#due.refresh()
     if (this.#unsaved) await this.#batch(newTaskList(), undefined)
+    return true
   }
 }

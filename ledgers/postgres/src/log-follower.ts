@@ -44,6 +44,10 @@ export class LogFollower {
   #safe = 0
   /** The last look has brought all there was. */
   #caughtUp = false
+  /** Others may have appended since the last look was sent. */
+  #expected = true
+  /** Commits of own events that are under way. */
+  #committing = 0
   #lookLimit = lookMax
   #looking: Promise<void> | undefined
   #next: Promise<void> | undefined
@@ -68,6 +72,7 @@ export class LogFollower {
   /** Learns where the log ends. */
   async begin(): Promise<void> {
     this.#stale = false
+    this.#expected = true
     this.#drawn = 0
     this.#serverSince = undefined
     const head = await this.head()
@@ -88,12 +93,47 @@ export class LogFollower {
     return this.#tail.size
   }
 
+  /** Others may have appended something. */
+  expect(): void {
+    this.#expected = true
+  }
+
+  /** Runs a commit that appends. A look meanwhile would bring events that this process has. */
+  async during(commit: () => Promise<void>): Promise<void> {
+    this.#committing += 1
+    try {
+      await commit()
+    } catch (error) {
+      // Its positions are missing now, and what stands behind them has to be looked for.
+      this.#expected = true
+      throw error
+    } finally {
+      this.#committing -= 1
+    }
+  }
+
   /** Own events have been committed. */
   committed(events: readonly EventRecord[]): void {
     if (!this.#wanted) return
     // Nobody has read on for long: the database has them.
     if (this.#own.size > ownMax) this.#own.clear()
     for (const event of events) if (event.position > this.#tail.last) this.#own.set(event.position, event)
+    this.#followOwn()
+  }
+
+  /**
+   * Adds own events to the tail that stand right behind it. No position is given twice, so where all of them are ours and
+   * committed, nothing of anybody else can stand between, and the database need not be asked.
+   */
+  #followOwn(): void {
+    const next: EventRecord[] = []
+    for (let position = this.#tail.last + 1; ; position++) {
+      const event = this.#own.get(position)
+      if (event === undefined) break
+      next.push(event)
+      this.#own.delete(position)
+    }
+    this.#tail.push(next)
   }
 
   /** Events up to here were trimmed. */
@@ -108,12 +148,19 @@ export class LogFollower {
     if (query.after < this.#tail.base) return this.#fromTable(query)
     const known = this.#tail.read(query)
     if (known.events.length === query.limit) return { ...known, end: false }
+    if (query.atHand && known.events.length > 0) return { ...known, end: false }
+    if (query.atHand && this.#knowsAll) return { ...known, end: true }
     await this.#look()
     if (this.#stale) return this.read(query)
     // What the look has brought may have pushed out of memory what is asked for.
     if (query.after < this.#tail.base) return this.#fromTable(query)
     const page = this.#tail.read(query)
     return { ...page, end: this.#caughtUp && page.upTo >= this.#tail.last }
+  }
+
+  /** Nobody has told of anything new, and what is missing between own events is about to come. */
+  get #knowsAll(): boolean {
+    return !this.#expected && (this.#own.size === 0 || this.#committing > 0)
   }
 
   /** Resolves after a look that begins now or later: what was committed before is then known. */
@@ -134,11 +181,17 @@ export class LogFollower {
   async #lookOnce(): Promise<void> {
     const { line, names } = this.#options
     const tail = this.#tail
+    this.#expected = false
     const own = [...this.#own.values()].sort(byPosition).slice(0, this.#lookLimit)
-    const [rows] = await line.run({
-      text: `SELECT * FROM ${names.quoted}.log_1($1, $2, $3)`,
-      values: [tail.last, this.#lookLimit, positionArray(own.map(({ position }) => position))],
-    })
+    const [rows] = await line
+      .run({
+        text: `SELECT * FROM ${names.quoted}.log_1($1, $2, $3)`,
+        values: [tail.last, this.#lookLimit, positionArray(own.map(({ position }) => position))],
+      })
+      .catch((error: unknown) => {
+        this.#expected = true
+        throw error
+      })
     // Begun anew meanwhile.
     if (tail !== this.#tail) return
     if (this.#isSameServer(rows![0]!)) this.#merge(rows!, own)
@@ -159,10 +212,16 @@ export class LogFollower {
     const whole = foreign.length < this.#lookLimit
     // Others may stand between what was brought and what comes next, so nothing of our own is added behind it.
     const reached = whole ? this.#safe : foreign[foreign.length - 1]!.position
-    const events = [...foreign, ...own.filter(({ position }) => position <= reached)].sort(byPosition)
+    // Own events may have come into the tail meanwhile.
+    const { last } = this.#tail
+    const events = [...foreign, ...own.filter(({ position }) => position <= reached)]
+      .filter(({ position }) => position > last)
+      .sort(byPosition)
     this.#tail.push(events)
     for (const position of this.#own.keys()) if (position <= this.#tail.last) this.#own.delete(position)
+    this.#followOwn()
     this.#caughtUp = whole && own.length < this.#lookLimit
+    if (!this.#caughtUp) this.#expected = true
     this.#adaptLimit(foreign)
   }
 

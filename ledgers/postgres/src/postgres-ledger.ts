@@ -112,6 +112,7 @@ export class PostgresLedger implements Ledger {
     try {
       const { value, tx } = await this.#run(opened, work)
       opened.log.committed(tx.appended)
+      if (tx.hasAppended) opened.log.expect()
       if (tx.concernsOthers) opened.wakes.committed()
       return value
     } finally {
@@ -200,13 +201,16 @@ export class PostgresLedger implements Ledger {
     try {
       value = await work(tx)
       tx.close()
-      await tx.commit()
+      if (tx.appendsLast) await opened.log.during(() => tx.commit())
+      else await tx.commit()
       return { value, tx }
     } catch (error) {
       const lostBy = isAway(error) ? error : tx.lostBy
       broken = lostBy !== undefined || isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN') ? error : undefined
       tx.close()
       await tx.rollback()
+      // Who counts on its events, or stands behind their positions, has to look.
+      if (tx.appendsLast) opened.wakes.wake()
       if (isQuadrilleError(error, 'LEDGER_OUTCOME_UNKNOWN')) {
         await this.#settle(opened, tx, error)
         return { value: value!, tx }
@@ -248,7 +252,15 @@ export class PostgresLedger implements Ledger {
       const [rows] = await slow.run({ text: `SELECT last_value FROM ${names.quoted}.positions` })
       return Number(rows![0]![0])
     }
-    const wakes = new WakeUps({ env, channel: names.channel, line: slow, listening, drawn, self: env.uuid() })
+    const wakes = new WakeUps({
+      env,
+      channel: names.channel,
+      line: slow,
+      listening,
+      drawn,
+      others: () => log.expect(),
+      self: env.uuid(),
+    })
     const log = new LogFollower({ names, line, limits: { events: tailEvents, bytes: tailBytes }, restarted: lost })
     const run = async (statement: Statement) => (await line.run(statement))[0]!
     const desk = new LeaseDesk({ env, names, knowledge, run, drawn: (position) => wakes.heard(position) })

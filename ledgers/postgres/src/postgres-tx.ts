@@ -96,6 +96,16 @@ export class PostgresTx implements LedgerTx, HandleSource {
     return this.#appended
   }
 
+  /** True when its commit appends events. */
+  get appendsLast(): boolean {
+    return this.#last.length > 0
+  }
+
+  /** True when it has appended before its commit; whether that stayed is not known. */
+  get hasAppended(): boolean {
+    return this.#hasAppended
+  }
+
   /** True when there may be new events for others to read, or records of partitions that others hold. */
   get concernsOthers(): boolean {
     return this.#hasAppended || this.#appended.length > 0 || (this.#hasSaved && this.#claims.length === 0)

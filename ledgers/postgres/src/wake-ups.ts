@@ -26,6 +26,8 @@ export interface WakeUpsOptions {
   readonly listening: ConnectionContext | undefined
   /** The last position drawn by anyone. */
   readonly drawn: () => Promise<number>
+  /** Called before the others are woken because of what somebody else may have appended. */
+  readonly others: () => void
   /** Names this process in its notifications, which it does not listen to itself. */
   readonly self: string
 }
@@ -67,7 +69,7 @@ export class WakeUps {
     if (position === this.#drawn) return
     this.#drawn = position
     this.#activeAt = this.#options.env.elapsed()
-    this.wake()
+    this.#wakeForOthers()
   }
 
   /** Calls everyone who waits, once, after the current turn. */
@@ -78,6 +80,11 @@ export class WakeUps {
       this.#wakeDue = false
       for (const wake of this.#wakes) wake()
     })
+  }
+
+  #wakeForOthers(): void {
+    this.#options.others()
+    this.wake()
   }
 
   /** Adds one who waits; begins to listen with the first. */
@@ -113,11 +120,11 @@ export class WakeUps {
     if (this.#listener !== undefined || this.#closed) return
     const prepare = async (client: pg.Client) => {
       client.on('notification', ({ payload }) => {
-        if (payload !== self) this.wake()
+        if (payload !== self) this.#wakeForOthers()
       })
       await client.query(`LISTEN ${channel}`)
       // What came before was not heard.
-      this.wake()
+      this.#wakeForOthers()
     }
     const again = () => {
       this.#listenAgain()

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { QuadrilleError } from '../base/index.ts'
 import { baselineOf, counters, type Baseline } from './baseline.ts'
 import { defaultChooser, oneByOne } from './choosers.ts'
+import { Coverage } from './coverage.ts'
 import { looking } from './looking.ts'
 import { redeliver } from './redelivery.ts'
 import { judgeEnd, masked } from './oracles.ts'
@@ -24,6 +25,7 @@ export class Lab {
   readonly allowed: ReadonlySet<FaultKind>
   /** How many schedules have been run. */
   schedules = 0
+  readonly coverage: Coverage
   /** Steps of all of them. */
   steps = 0
   /** A conversation of one of them has ended well. */
@@ -35,6 +37,8 @@ export class Lab {
 
   constructor(stage: Stage) {
     this.stage = stage
+    this.coverage = new Coverage(stage)
+    stage.did = (step, enabled) => this.coverage.did(step, enabled)
     this.allowed = new Set(stage.options.faults ?? faultKinds.filter((fault) => fault !== 'takeover'))
   }
 
@@ -123,6 +127,7 @@ export class Lab {
     const quiescent = await run.run()
     if (quiescent) await how.judge?.(run)
     this.schedules += 1
+    this.coverage.take(run)
     this.steps += run.trace.length
     this.hasSucceeded ||= run.book.talks.some(({ outcome }) => outcome === 'success')
     const told = run.trace.map(({ name, fault, outcome }) => `${name}|${fault ?? ''}|${outcome ?? ''}`)

@@ -1,6 +1,7 @@
 /** What a simulation has to say in the end. */
 import { QuadrilleError } from '../base/index.ts'
 import type { Constraint } from './constraints.ts'
+import { coverageText, mergedCoverage, type CoverageData } from './coverage.ts'
 import type { Reading } from './sandbox.ts'
 import type { Phase } from './search.ts'
 import { constraintsText } from './tell.ts'
@@ -57,6 +58,8 @@ export interface SimulationReport {
   readonly randomSchedules: number
   /** The estimated share of random schedules that would end in a way not seen before. */
   readonly unseen: number
+  /** What was seen, and what not. */
+  readonly coverage: CoverageData
   readonly durationMs: number
   /** The same for two searches of the same seed that did the same, to the last step. */
   readonly traceHash: string
@@ -85,6 +88,7 @@ export function mergeReports(parts: readonly ReportData[]): SimulationReport {
     randomSchedules: sum((part) => part.randomSchedules),
     completeFaults: Math.max(...parts.map((part) => part.completeFaults)),
     unseen: Math.min(...parts.map((part) => part.unseen)),
+    coverage: mergedCoverage(parts.map((part) => part.coverage)),
     durationMs: Math.max(...parts.map((part) => part.durationMs)),
   })
 }
@@ -132,6 +136,7 @@ function reportText(data: ReportData): string {
   return [
     `${choreography}: ${findings.length === 0 ? 'nothing found' : `${findings.length} finding${findings.length === 1 ? '' : 's'}`}`,
     `${schedules} schedules in ${seconds} s (seed ${data.seed}), ${states} states, ${complete}${random}`,
+    ...(findings.length === 0 ? [coverageText(data.coverage)] : []),
     ...findings.map((finding) => `\n${findingText(finding)}`),
     ...readings.map(({ handler, what }) => `note: ${handler} reads ${what}; in a simulation it gets the simulation's`),
     ...answered.map(

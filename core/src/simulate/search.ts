@@ -5,7 +5,7 @@
  */
 import { systemEnv } from '../base/index.ts'
 import { alwaysAnswering, defaultChooser, OneFault, OneOff, Pct, Pos, RandomWalk } from './choosers.ts'
-import { Recording } from './constraints.ts'
+import { Constrained, Recording } from './constraints.ts'
 import { exhaust } from './exhaustive.ts'
 import { mustHaveBegun, type Lab, type Trial } from './lab.ts'
 import type { SearchOptions } from './options.ts'
@@ -56,6 +56,8 @@ const schedulesMin = 600
 /** Other things in the process get their turn after so long. */
 const sliceMs = 40
 const faultsOfRandom = 2
+/** How many pairs of steps are tried the other way round. */
+const directedMax = 200
 /** How many other answers of the outside are tried for all questions at once. */
 const answersMax = 2
 
@@ -85,6 +87,7 @@ export class Search {
     if (phases.has('single') && !this.#hit) await this.#partitions()
     if (phases.has('single') && !this.#hit) await this.#pairs()
     if (phases.has('exhaustive') && !this.#hit) await this.#exhaustive()
+    if (phases.has('random') && !this.#hit) await this.#directed()
     if (phases.has('random') && !this.#hit) await this.#randoms()
     if (phases.has('default') && !this.#hit) await this.#neverSuccess()
     return this.#hit
@@ -163,6 +166,10 @@ export class Search {
     }
   }
 
+  get #maySeveral(): boolean {
+    return this.#settings.conversations > 1 && this.#lab.stage.inputs.togetherMax > 1
+  }
+
   /** Each wire goes down in turn, and stays so over a deadline. */
   async #partitions(): Promise<void> {
     if (this.#lab.allowed.has('link down'))
@@ -181,7 +188,7 @@ export class Search {
   /** Two conversations, and in turn each two handlings of a service that could overlap. */
   async #pairs(): Promise<void> {
     const { stage, allowed } = this.#lab
-    if (stage.readCommitted.size === 0 || !allowed.has('stale read') || stage.inputs.togetherMax < 2) return
+    if (stage.readCommitted.size === 0 || !allowed.has('stale read') || !this.#maySeveral) return
     for (let first = 0; first + 1 < Math.max(2, Math.min(stage.inputs.distinct, inputsMax)); first++) {
       for (let second = first + 1; second < Math.max(2, Math.min(stage.inputs.distinct, inputsMax)); second++) {
         const inputs =
@@ -206,6 +213,21 @@ export class Search {
         if (!result.complete) return
       }
       this.complete = faults
+    }
+  }
+
+  /** Races that were seen in one order only, the other way round. */
+  async #directed(): Promise<void> {
+    const { stage, coverage } = this.#lab
+    const one = [stage.inputs.make(0, 0)]
+    const two = this.#maySeveral ? [...one, stage.inputs.make(0, 1)] : one
+    await this.#try(defaultChooser, two, 'random')
+    for (const { first, second, isOther } of coverage.oneOrder().slice(0, directedMax)) {
+      const ways = isOther ? [[`o2:${first}`, second], [first, `o2:${second}`]] : [[first, second]] // prettier-ignore
+      for (const [step, until] of ways as [string, string][]) {
+        if (this.#hit || !(await this.#goOn())) return
+        await this.#try(new Constrained([{ kind: 'hold', step, until }]), isOther ? two : one, 'random')
+      }
     }
   }
 

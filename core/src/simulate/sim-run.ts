@@ -93,6 +93,7 @@ export class SimRun implements SimHost {
       }
       const choice = this.#chooser.step(enabled)
       if (!choice) return false
+      this.stage.did(choice.step, enabled)
       await this.#perform(choice)
       await judgeStep(this)
       await this.#hope()

@@ -69,6 +69,7 @@ export async function simulatePhases<Input = unknown, Outside = unknown>(
       completeFaults: search.complete,
       randomSchedules: search.random,
       unseen: search.random === 0 ? 1 : search.unseen,
+      coverage: lab.coverage.data(lab.allowed),
       durationMs: search.elapsedMs,
       traceHash,
     })

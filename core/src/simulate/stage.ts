@@ -15,7 +15,7 @@ import type { CallWanted, MachineRoom } from './machine-types.ts'
 import { Machine } from './machine.ts'
 import { Beginnings, type Begun } from './begin.ts'
 import { Sandbox } from './sandbox.ts'
-import type { FaultKind } from './schedule-types.ts'
+import type { FaultKind, Step } from './schedule-types.ts'
 import { SimEnv } from './sim-env.ts'
 import { partSettings, type Part } from './sim-process.ts'
 import type { SimRun } from './sim-run.ts'
@@ -48,6 +48,8 @@ export class Stage implements MachineRoom, OutsideRoom {
   readonly views: ReadonlySet<string>
   /** What comes from outside. */
   readonly #wishes: ReadonlySet<string>
+  /** Told of every step that is done, and of what could have been done in its place. */
+  did: (step: Step, enabled: readonly Step[]) => void = () => {}
   readonly #joins: ReadonlyMap<string, readonly string[]>
   #run: SimRun | undefined
   readonly #hasFakes: boolean

@@ -61,6 +61,8 @@ export class NatsReceiver implements Receiver {
   #connected = true
   #arrived = 0
   #silentBehind = 0
+  /** How often it was asked anew since something came. */
+  #askedInVain = 0
   #doneSeq = 0
   #writtenSeq = 0
   #created = ''
@@ -129,7 +131,11 @@ export class NatsReceiver implements Receiver {
   async #subscribe(first: boolean): Promise<void> {
     const { settings, subscription, connection } = this.#options
     const serverVersion = connection.info?.version ?? ''
-    const { gap, created } = await ensureConsumer(this.#manager!, settings, { ...subscription, serverVersion })
+    const { gap, created } = await ensureConsumer(this.#manager!, settings, {
+      ...subscription,
+      serverVersion,
+      isWedged: this.#askedInVain > 1,
+    })
     if (gap !== null) {
       const details = { wire: settings.name, service: subscription.service, problem: gap }
       if (first && subscription.lost !== 'accept') throw new QuadrilleError('WIRE_POSITION_LOST', details)
@@ -151,6 +157,7 @@ export class NatsReceiver implements Receiver {
 
   #take(message: JsMsg): void {
     this.#arrived += 1
+    this.#askedInVain = 0
     if (!this.#wanted.has(message.subject)) return message.ack()
     const held: Held = { message, leaseEndsMs: this.#options.context.env.elapsed() + this.#leaseMs }
     if (this.#collected) this.#collected.set(message.seq, held)
@@ -261,7 +268,7 @@ export class NatsReceiver implements Receiver {
     this.#writtenSeq = seq
   }
 
-  /** Connected, behind, and nothing comes: asks anew. */
+  /** Connected, behind, and nothing comes: asks anew, and if that does not help has the consumer made again. */
   #watch(): void {
     const before = this.#arrived
     if (this.#recovering || this.#line.size > 0) return
@@ -270,7 +277,9 @@ export class NatsReceiver implements Receiver {
         this.#passed(info)
         const stuck = info.num_pending > 0 && this.#arrived === before && this.#line.size === 0
         this.#silentBehind = stuck ? this.#silentBehind + 1 : 0
-        if (this.#silentBehind >= 2) this.#lost(`${info.num_pending} messages wait at the server, and none comes`)
+        if (this.#silentBehind < 2) return
+        this.#askedInVain += 1
+        this.#lost(`${info.num_pending} messages wait at the server, and none comes`)
       },
       () => {
         // The pings of the connection find out whether the server is there.

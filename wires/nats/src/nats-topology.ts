@@ -154,7 +154,7 @@ export interface FoundConsumer {
 export async function ensureConsumer(
   manager: JetStreamManager,
   settings: NatsSettings,
-  subscription: Subscription & { readonly serverVersion: string },
+  subscription: Subscription & { readonly serverVersion: string; readonly isWedged?: boolean },
 ): Promise<FoundConsumer> {
   const durable = consumerName(subscription.service)
   const stream = await ensureStream(manager, settings)
@@ -169,11 +169,12 @@ export async function ensureConsumer(
   const reached = known?.created === stream.created ? known.seq : undefined
   const gap = gapOf({ stream, known, reached, found })
   const sameFilter = found !== undefined && isSameFilter(found, filter)
-  if (found && (sameFilter || atLeast210(subscription.serverVersion))) {
+  if (found && !subscription.isWedged && (sameFilter || atLeast210(subscription.serverVersion))) {
     await manager.consumers.update(settings.stream, durable, { ...limits, ...filter })
     return { created: stream.created, gap }
   }
-  // Servers before 2.10 take another filter, and go on with the old one: there the consumer is made again at its place.
+  // Servers before 2.10 take another filter, and go on with the old one: there the consumer is made again at its place. So
+  // is one that holds messages and requests for them, and does not bring them together (2.9.10, of a stream made anew).
   if (found) await manager.consumers.delete(settings.stream, durable)
   const done = found && found.ack_floor.stream_seq > 0 ? found.ack_floor.stream_seq : reached
   const start =

@@ -10,6 +10,8 @@ import { sleep, systemEnv } from 'quadrille'
 import type { IncomingMessage } from 'quadrille'
 import { nats } from '../src/index.ts'
 import { subjectOf } from '../src/nats-message.ts'
+import { natsSettings } from '../src/nats-options.ts'
+import { ensureConsumer } from '../src/nats-topology.ts'
 import { natsPlace } from './nats-harness.ts'
 
 const server = realBroker('nats')
@@ -75,6 +77,34 @@ describe('on a real server', { skip: server.skip }, () => {
     await w.receive(wire, taken, { from: 'now' })
     await until(() => taken.distinct === 20, 'what was sent meanwhile arrives')
     assert.equal(taken.all.length, 20, 'and what was done does not come again')
+  })
+
+  it('has a consumer that gives nothing, though it could: it is made again at its place', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    const receiver = await w.receive(wire, taken)
+    await sendSurely(wire, numbered(10))
+    await until(async () => (await receiver.health()).lag === 0, 'all is acknowledged')
+    await receiver.stop()
+    await sendSurely(wire, numbered(5, 10))
+    const { stream, prefix } = w.place
+    await w.place.admin(async ({ manager }) => {
+      const before = await manager.consumers.info(stream, 'shop~orders')
+      const subscription = {
+        service: 'shop.orders',
+        types: [{ type: 'a', patterns: null }],
+        from: 'beginning',
+      } as const
+      const wedged = { ...subscription, instance: 'i', serverVersion: '2.9.10', isWedged: true }
+      assert.equal((await ensureConsumer(manager, natsSettings({ servers: 'x', stream, prefix }), wedged)).gap, null)
+      const after = await manager.consumers.info(stream, 'shop~orders')
+      assert.notEqual(after.created, before.created)
+      assert.equal(after.num_pending, 5)
+    })
+    await w.receive(wire, taken)
+    await until(() => taken.distinct === 15, 'it goes on')
+    assert.equal(taken.all.length, 15, 'none came twice')
   })
 
   it('has made the stream anew while nobody ran: that is an error', async (test) => {

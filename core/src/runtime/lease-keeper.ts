@@ -3,6 +3,7 @@
  * the fair share, and hands everything back at the end. The truth is in the ledger, where `hold` proves every commit; this is only what the process believes.
  */
 import type { Cancel } from '../base/index.ts'
+import { partitionCount } from '../contracts/index.ts'
 import type { Lease } from '../ledger/index.ts'
 import type { ReaderContext } from './reader-context.ts'
 
@@ -84,7 +85,8 @@ export class LeaseKeeper {
    */
   async settle(inUse: ReadonlySet<number>): Promise<ReadonlySet<number>> {
     const moved = new Set<number>()
-    this.#busy ||= inUse.size > 0
+    // Whoever woke it may have given partitions back: then the next beat is not let pass.
+    this.#busy ||= inUse.size > 0 || this.#held.size < partitionCount
     if (this.#beyond > 0) {
       const back = this.partitions
         .toSorted((a, b) => Number(inUse.has(a)) - Number(inUse.has(b)))

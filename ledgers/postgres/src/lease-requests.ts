@@ -16,6 +16,8 @@ export interface LeaseDeskOptions {
   readonly run: (statement: Statement) => Promise<Rows>
   /** Told what was drawn last by anyone: who asks for leases also hears whether there is something new. */
   readonly drawn: (position: number) => void
+  /** Told when partitions were given back, which others may want to know. */
+  readonly released: () => void
 }
 
 interface Asked {
@@ -39,7 +41,8 @@ export class LeaseDesk {
     return new Promise((resolve, reject) => {
       const asked = { request, resolve, reject }
       const { release } = request
-      if (release === 'all' || (release && release.length > 0)) return void this.#run([asked])
+      if (release === 'all' || (release && release.length > 0))
+        return void this.#run([asked]).then(this.#options.released)
       this.#waiting.push(asked)
       if (this.#waiting.length === 1) this.#cancel = this.#options.env.timer(gatherMs, () => this.#ask())
     })

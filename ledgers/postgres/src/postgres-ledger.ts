@@ -263,7 +263,14 @@ export class PostgresLedger implements Ledger {
     })
     const log = new LogFollower({ names, line, limits: { events: tailEvents, bytes: tailBytes }, restarted: lost })
     const run = async (statement: Statement) => (await line.run(statement))[0]!
-    const desk = new LeaseDesk({ env, names, knowledge, run, drawn: (position) => wakes.heard(position) })
+    const desk = new LeaseDesk({
+      env,
+      names,
+      knowledge,
+      run,
+      drawn: (position) => wakes.heard(position),
+      released: () => wakes.committed(),
+    })
     const token = () => Math.floor(env.random() * 2 ** 31)
     const knows = (claim: Claim) => !knowledge.isDoubtful(claim)
     const tx = { ledger: this.name, names, statementMs, idleMs, token, knows }

@@ -60,14 +60,15 @@ export class HttpWire implements Wire {
   }
 
   async send(messages: readonly OutgoingMessage[]): Promise<readonly (QuadrilleError | null)[]> {
-    if (!this.#targetOptions) throw this.#cannot('it has nowhere to send to: give http() the option target')
+    if (!this.#targetOptions)
+      throw this.#cannot('it has nowhere to send to: give http() a target, or start() `sends: []` with this wire')
     if (!this.#target) throw new QuadrilleError('WIRE_UNREACHABLE', { wire: this.name, message: 'it is not open' })
     return this.#target.send(messages)
   }
 
   async receive(subscription: Subscription, deliver: Deliver): Promise<Receiver> {
     const endpoint = this.#endpoint
-    if (!endpoint) throw this.#cannot('it has no endpoint: give http() the option endpoint')
+    if (!endpoint) throw this.#cannot('it has no endpoint: give http() one, or start() `receives: []` with this wire')
     const route: Route = { subscription, deliver, stopped: false, busy: new Set() }
     for (const old of endpoint.routes) {
       if (old.stopped && old.subscription.service === subscription.service) endpoint.routes.delete(old)

@@ -225,8 +225,6 @@ export interface LedgerHealth {
 export interface Ledger {
   /** For messages and logs: `sqlite orders.db`. */
   readonly name: string
-  /** How many batch transactions of one process are worth having at once; 1 where there is a single writer. */
-  readonly parallel: number
   /** True when transactions have {@link LedgerTx.side}, so that handlers may run side by side. */
   readonly sideBySide?: boolean
   /**

@@ -29,7 +29,6 @@ export interface WrongLedger {
 export function except(good: Ledger, methods: Partial<Ledger>): Ledger {
   return {
     name: good.name,
-    parallel: good.parallel,
     open: (env) => good.open(env),
     close: () => good.close(),
     transact: (work) => good.transact(work),

@@ -65,7 +65,6 @@ interface Opened {
 /** See {@link Ledger}; made by `postgres()`. */
 export class PostgresLedger implements Ledger {
   readonly name: string
-  readonly parallel = 1
   readonly sideBySide = true
   readonly #settings: PostgresLedgerSettings
   #opened: Opened | undefined

@@ -22,7 +22,6 @@ import { MemoryTx } from './memory-tx.ts'
 /** See {@link Ledger}. Several may be open on one store, as several processes are on one database. */
 export class MemoryLedger implements Ledger {
   readonly name = 'memory'
-  readonly parallel = 1
   readonly store: MemoryStore
   #env: Env | undefined
   #closed = false

@@ -78,7 +78,6 @@ interface Opened {
 /** See {@link Ledger}; made by `sqlite()`. */
 export class SqliteLedger implements Ledger {
   readonly name: string
-  readonly parallel = 1
   readonly #settings: SqliteLedgerSettings
   readonly #inMemory: boolean
   #opened: Opened | undefined

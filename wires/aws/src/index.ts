@@ -11,3 +11,4 @@ export {
   type SqsBatchResponse,
   type SqsEvent,
 } from './lambda-handlers.ts'
+export { httpHandler, type LambdaHttpEvent, type LambdaHttpResponse } from './lambda-http.ts'

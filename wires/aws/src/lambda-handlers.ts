@@ -1,5 +1,5 @@
 /** Handlers of AWS Lambda for events of SQS, of SNS, and of a schedule. */
-import { invocations, type App } from 'quadrille'
+import { invocations, QuadrilleError, type App } from 'quadrille'
 import type { AwsWire } from './aws-wire.ts'
 import type { RawMessage } from './message-body.ts'
 
@@ -42,6 +42,28 @@ export interface SnsEvent {
   }[]
 }
 
+/** @throws QuadrilleError `WIRE_CANNOT` for what another trigger sends, or somebody by hand. */
+function checkRecords(
+  event: unknown,
+  {
+    handler,
+    of,
+    wire,
+    isOne,
+  }: {
+    readonly handler: string
+    readonly of: string
+    readonly wire: string
+    readonly isOne: (record: Record<string, unknown>) => boolean
+  },
+): void {
+  const { Records } = (event ?? {}) as { Records?: unknown }
+  const isRecord = (record: unknown) => typeof record === 'object' && record !== null && isOne(record as never)
+  if (Array.isArray(Records) && Records.every(isRecord)) return
+  const problem = `${handler} was invoked with what is no event of ${of}: look at the trigger of the function`
+  throw new QuadrilleError('WIRE_CANNOT', { wire, problem })
+}
+
 /** The most messages that are put into the ledger at once. */
 const deliverMax = 100
 
@@ -63,6 +85,9 @@ const deliverMax = 100
 export function sqsHandler({ wire, start }: LambdaOptions) {
   const app = invocations(start)
   return async (event: SqsEvent, context: LambdaContext): Promise<SqsBatchResponse> => {
+    const isOne = ({ messageId, body, eventSourceARN }: Record<string, unknown>) =>
+      [messageId, body, eventSourceARN].every((text) => typeof text === 'string')
+    checkRecords(event, { handler: 'sqsHandler', of: 'SQS', wire: wire.name, isOne })
     const failed: string[] = []
     const queues = Map.groupBy(event.Records, (record) => record.eventSourceARN)
     const deliver = async () => {
@@ -96,6 +121,9 @@ async function deliverQueue(wire: AwsWire, arn: string, records: SqsEvent['Recor
 export function snsHandler({ wire, start }: LambdaOptions) {
   const app = invocations(start)
   return async (event: SnsEvent, context: LambdaContext): Promise<void> => {
+    const isOne = ({ Sns }: Record<string, unknown>) =>
+      typeof (Sns as { Message?: unknown } | undefined)?.Message === 'string'
+    checkRecords(event, { handler: 'snsHandler', of: 'SNS', wire: wire.name, isOne })
     const deliver = async () => {
       for (const { Sns } of event.Records) {
         const message = { body: Sns.Message, type: Sns.MessageAttributes?.['ce_type']?.Value }

@@ -190,6 +190,17 @@ describe('Lambda', () => {
     await assert.rejects(handler(snsEvent('another', '{}'), contextOf()), /WIRE_CANNOT/)
   })
 
+  it('says clearly when another trigger, or somebody by hand, has invoked it', async () => {
+    const { wire, start: begin, topic } = opened(() => {})
+    const onSqs = sqsHandler({ wire, start: begin })
+    const onSns = snsHandler({ wire, start: begin })
+    const body = cloudEventText(recordOf('o-1'))
+    for (const wrong of [undefined, null, {}, { Records: 'x' }, { key: 'value' }, snsEvent(topic, body)])
+      await assert.rejects(onSqs(wrong as never, contextOf()), /sqsHandler was invoked with what is no event of SQS/)
+    for (const wrong of [undefined, {}, sqsEvent('q', [body])])
+      await assert.rejects(onSns(wrong as never, contextOf()), /snsHandler was invoked with what is no event of SNS/)
+  })
+
   it('sends what the reactions emit before it ends', async (t) => {
     const Paid = event('payment.processed', { key: 'orderId', schema: z.object({ orderId: z.string() }) })
     const payments = service('payments').on(Created, { emits: [Paid] }, ({ orderId }) => Paid({ orderId }))

@@ -89,8 +89,10 @@ const textOf = (value: unknown): string | undefined => (typeof value === 'string
 
 /** The host parses bodies that are JSON, and tells the rest beside them: of a batch as lists. */
 function messagesOf(input: unknown, metadata: Readonly<Record<string, unknown>>): readonly RawMessage[] {
-  const many = Array.isArray(metadata['applicationPropertiesArray']) || Array.isArray(metadata['messageIdArray'])
-  const bodies = many ? (input as readonly unknown[]) : [input]
+  const lists = Array.isArray(metadata['applicationPropertiesArray']) || Array.isArray(metadata['messageIdArray'])
+  // A single message whose body is a list has an id of its own.
+  const many = Array.isArray(input) && (lists || metadata['messageId'] === undefined)
+  const bodies: readonly unknown[] = many ? input : [input]
   return bodies.map((body, index) => {
     const told = (name: string): unknown =>
       many ? (metadata[`${name}Array`] as readonly unknown[] | undefined)?.[index] : metadata[name]

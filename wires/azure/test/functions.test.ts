@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { event, service, silentLogger, start, toBinaryEvent, type EventRecord } from 'quadrille'
+import { cloudEventText, event, service, silentLogger, start, toBinaryEvent, type EventRecord } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
 import { httpHandler, serviceBusHandler, timerHandler } from '@quadrille/azure'
@@ -73,6 +73,12 @@ describe('Azure Functions', () => {
       },
     })
     assert.deepEqual(handled, ['o-1', 'o-2'])
+    // A batch of which the host tells nothing beside: the events are in the bodies, and none is lost in another.
+    await handler(
+      ['o-3', 'o-4'].map((orderId) => cloudEventText(recordOf(orderId))),
+      {},
+    )
+    assert.deepEqual(handled, ['o-1', 'o-2', 'o-3', 'o-4'])
     await timerHandler({ start: begin })()
     const unknown = serviceBusHandler({ wire, service: 'nobody', start: begin })
     await assert.rejects(unknown({}, {}), /WIRE_CANNOT/)

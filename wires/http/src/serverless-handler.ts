@@ -20,8 +20,8 @@ export interface ServerlessContext {
 
 /**
  * A handler for HTTP push to a function. The events of a request are in the ledger before it is answered. Reactions run
- * before the answer, or after it where the platform has `waitUntil`. An empty POST (no content type) is a tick: it takes
- * up what has fallen due, such as retries, timers and deadlines; let a schedule send one.
+ * before the answer, or after it where the platform has `waitUntil`. A POST without a body that says nothing of
+ * CloudEvents is a tick: it takes up what has fallen due, such as retries, timers and deadlines; let a schedule send one.
  *
  * @throws QuadrilleError `DURATION_INVALID`.
  *
@@ -37,7 +37,7 @@ export function serverless({ wire, start, within = '10s' }: ServerlessOptions) {
   const app = invocations(start)
   return async (request: Request, context: ServerlessContext = {}): Promise<Response> => {
     const answered = Promise.withResolvers<Response>()
-    const isTick = request.method === 'POST' && request.headers.get('content-type') === null && request.body === null
+    const isTick = isEmptyPost(request)
     let env: App['env'] | undefined
     let endsMs = 0
     const work = async (running: App) => {
@@ -55,4 +55,10 @@ export function serverless({ wire, start, within = '10s' }: ServerlessOptions) {
     else await done
     return answered.promise
   }
+}
+
+/** Schedulers differ in what else they say: a content type, a length of 0, a body that ends at once. */
+function isEmptyPost({ method, headers, body }: Request): boolean {
+  const isEvent = headers.has('ce-specversion') || /^application\/cloudevents/i.test(headers.get('content-type') ?? '')
+  return method === 'POST' && !isEvent && (body === null || headers.get('content-length') === '0')
 }

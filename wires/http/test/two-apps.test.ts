@@ -75,6 +75,12 @@ test('a function takes events, handles them before it answers, and an empty POST
   )
   assert.deepEqual(handled.toSorted(), ['o-1', 'o-2', 'o-3', 'o-4'])
   assert.equal((await handle(new Request('https://function.example.com/', { method: 'POST' }))).status, 204)
+  // What Google's scheduler sends, and an event that has no data: that is none.
+  const empty = { 'content-type': 'application/octet-stream', 'content-length': '0' }
+  const url = 'https://function.example.com/'
+  assert.equal((await handle(new Request(url, { method: 'POST', headers: empty, body: '' }))).status, 204)
+  const bare = { 'ce-specversion': '1.0', 'ce-id': 'b', 'ce-type': 'order.created', 'ce-source': 'x' }
+  assert.equal((await handle(new Request(url, { method: 'POST', headers: bare }))).status, 202)
   const later: Promise<unknown>[] = []
   assert.equal((await handle(post('o-5'), { waitUntil: (promise) => void later.push(promise) })).status, 202)
   await Promise.all(later)

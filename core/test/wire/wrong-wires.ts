@@ -284,12 +284,19 @@ const wrongInOrder: readonly WrongWire[] = [
       'events of one key stay in order with several receivers that come and go',
       'events of one key stay in order when one of several receivers dies',
     ],
-    make: (good, { env, connection }) =>
-      connection === 2
-        ? delivering(good, (deliver) => async (messages) => {
-            env.timer(800, () => void deliver(messages).catch(() => {}))
-          })
-        : {},
+    make: (good, { env, connection, deaths }) => {
+      if (connection !== 2) return {}
+      // Long after it died, where it does, and what it held was given to others.
+      const late = async () => {
+        for (let waits = 0; deaths() === 0 && waits < 50; waits++) await sleep(env, 20)
+        await sleep(env, 1_000)
+      }
+      return delivering(good, (deliver) => async (messages) => {
+        late()
+          .then(() => deliver(messages))
+          .catch(() => {})
+      })
+    },
   },
 ]
 

@@ -11,7 +11,7 @@
 import type { Redis } from 'ioredis'
 import { DeliveryLine, QuadrilleError, sleep } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
-import { compareIds, entriesOf, fromRedisEntry, typeOf, type RedisEntry } from './redis-message.ts'
+import { compareIds, entriesOf, type RedisEntry } from './redis-message.ts'
 import type { RedisSettings } from './redis-options.ts'
 import {
   acknowledgeScript,
@@ -79,7 +79,7 @@ export class RedisReceiver implements Receiver {
       service: subscription.service,
       deliver,
       batchMax,
-      message: ({ entry }) => fromRedisEntry(entry),
+      message: ({ entry }) => entry.message,
       owned: (held) => this.#isOurs(held),
       acknowledge: (batch) => this.#acknowledge(batch.map(({ entry }) => entry.id)),
     })
@@ -238,9 +238,9 @@ export class RedisReceiver implements Receiver {
   /** Others are not for this service: they are acknowledged at once. */
   async #wantedOf(entries: readonly RedisEntry[]): Promise<Held[]> {
     const leaseEndsMs = this.#options.context.env.elapsed() + this.#leaseMs
-    const unwanted = entries.filter((entry) => !this.#wanted.has(typeOf(entry)))
+    const unwanted = entries.filter((entry) => !this.#wanted.has(entry.type))
     if (unwanted.length > 0) await this.#acknowledge(unwanted.map(({ id }) => id))
-    return entries.filter((entry) => this.#wanted.has(typeOf(entry))).map((entry) => ({ entry, leaseEndsMs }))
+    return entries.filter((entry) => this.#wanted.has(entry.type)).map((entry) => ({ entry, leaseEndsMs }))
   }
 
   async #acknowledge(ids: readonly string[]): Promise<void> {

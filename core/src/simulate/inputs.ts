@@ -1,5 +1,6 @@
 /** What conversations start with: given as a list, a function or an arbitrary, or made from the start event's JSON Schema. */
 import { QuadrilleError } from '../base/index.ts'
+import type { AnyContract } from '../contracts/index.ts'
 import { FastCheckRandom } from './fast-check-random.ts'
 import type { ArbitraryLike, Generated, SimulationOptions } from './options.ts'
 import { Randomness } from './randomness.ts'
@@ -12,6 +13,9 @@ export class Inputs {
   readonly #stage: Stage
   /** What an arbitrary has made, as it knows how to make it smaller. */
   readonly #generated = new Map<string, Generated<unknown>>()
+
+  /** Of the start event; schema libraries make it anew each time. */
+  #schema: Record<string, unknown> | undefined
 
   constructor(options: SimulationOptions, stage: Stage) {
     this.#given = options.inputs
@@ -59,14 +63,7 @@ export class Inputs {
   #fromSchema(variety: number, index: number): unknown {
     const { starts } = this.#stage.choreography
     const { contract, pattern } = starts[0]!
-    let schema: Record<string, unknown>
-    try {
-      schema = contract.jsonSchema()
-    } catch {
-      throw new QuadrilleError('SIMULATION_INVALID', {
-        problem: `${contract.type} has no JSON Schema to make inputs from; give \`inputs\``,
-      })
-    }
+    const schema = (this.#schema ??= schemaOf(contract))
     const hints = (field: string) => this.#seeded(field)
     const made = sampleOf(schema, { random: new Randomness(variety * 31 + index), plain: variety === 0, hints })
     return { ...(made as object), ...(pattern as object | undefined), [contract.key]: `${contract.key}-${index + 1}` }
@@ -84,5 +81,15 @@ export class Inputs {
       }
     }
     return []
+  }
+}
+
+function schemaOf(contract: AnyContract): Record<string, unknown> {
+  try {
+    return contract.jsonSchema()
+  } catch {
+    throw new QuadrilleError('SIMULATION_INVALID', {
+      problem: `${contract.type} has no JSON Schema to make inputs from; give \`inputs\``,
+    })
   }
 }

@@ -96,7 +96,7 @@ export class SimRun implements SimHost {
       this.stage.did(choice.step, enabled)
       await this.#perform(choice)
       await judgeStep(this)
-      await this.#hope()
+      if (this.#hoped.size > 0) await this.#hope()
       if (this.violations.length > 0) return false
     }
   }
@@ -125,7 +125,6 @@ export class SimRun implements SimHost {
   }
 
   async #hope(): Promise<void> {
-    if (this.#hoped.size === 0) return
     for (const name of this.#hoped) {
       const problems = await looking(() => problemsOf(() => this.stage.options.eventually![name]!(this.view)))
       if (problems.length === 0) this.#hoped.delete(name)

@@ -3,7 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { realBroker } from '@quadrille/brokers'
+import { freePort, realBroker } from '@quadrille/brokers'
 import { machine, meter } from '../machine.ts'
 import { median, percentile, round } from '../statistics.ts'
 import type { Order, Received, Side } from './wire-process.ts'
@@ -97,10 +97,15 @@ interface Run {
   readonly latencies: readonly number[]
 }
 
+/** Where the receivers of a wire without a broker listen, one after the other. */
+async function noBroker() {
+  return { url: `http://127.0.0.1:${await freePort()}/`, stop: async () => {} }
+}
+
 /** @throws Error when events are missing, or a process fails. */
 export async function wireBench(options: WireBenchOptions): Promise<WireBenchResult> {
   const system = await wireSystems[options.wire]!()
-  const broker = await realBroker(system.broker).start()
+  const broker = system.broker === null ? await noBroker() : await realBroker(system.broker).start()
   const runs: Record<'ours' | 'raw', Run[]> = { ours: [], raw: [] }
   const read = meter()
   try {

@@ -98,7 +98,7 @@ async function receiver(): Promise<Actions> {
       services: [target],
       ledger: sqlite(side.file),
       log: silentLogger,
-      wires: [{ wire: await system.wire(side.url, side.place), sends: [] }],
+      wires: [{ wire: await system.wire(side.url, side.place, side.role), sends: [] }],
       hooks: {
         appended({ events, duplicates }) {
           tally.duplicates += duplicates
@@ -141,7 +141,7 @@ async function sender(): Promise<Actions> {
   await app.stop()
   return {
     go: async () => {
-      const wire = await system.wire(side.url, side.place)
+      const wire = await system.wire(side.url, side.place, side.role)
       const sent = Promise.withResolvers<void>()
       let count = 0
       app = await start({

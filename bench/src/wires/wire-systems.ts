@@ -16,11 +16,12 @@ export interface RawReceiver {
 
 /** One wire. */
 export interface WireSystem {
-  readonly broker: BrokerName
+  /** Null for a wire that goes from process to process. */
+  readonly broker: BrokerName | null
   /** The share of the bare client's speed that is wanted. */
   readonly goal: number
   /** `place` is a name that nobody else uses: the events of this run, and theirs alone, are under it. */
-  wire(url: string, place: string): Promise<Wire>
+  wire(url: string, place: string, side: 'sender' | 'receiver'): Promise<Wire>
   rawSender(url: string, topic: string): Promise<RawSender>
   /** Resolves when it is subscribed; calls `got` for each body. */
   rawReceiver(url: string, topic: string, got: (body: Uint8Array) => void): Promise<RawReceiver>
@@ -28,8 +29,11 @@ export interface WireSystem {
 
 /** All of them. The modules of the others are not loaded. */
 export const wireSystems: Readonly<Record<string, () => Promise<WireSystem>>> = {
+  http: async () => (await import('./http-system.ts')).httpSystem,
   kafka: async () => (await import('./kafka-system.ts')).kafkaSystem,
   nats: async () => (await import('./nats-system.ts')).natsSystem,
   rabbitmq: async () => (await import('./rabbitmq-system.ts')).rabbitmqSystem,
   redis: async () => (await import('./redis-system.ts')).redisSystem,
+  servicebus: async () => (await import('./servicebus-system.ts')).servicebusSystem,
+  sqs: async () => (await import('./sqs-system.ts')).sqsSystem,
 }

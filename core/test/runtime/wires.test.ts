@@ -156,6 +156,25 @@ test('a wire that is new on a ledger with events of its own must say where it st
   )
 })
 
+test('sending may begin elsewhere than receiving', async (t) => {
+  const path = ledgerFile(t)
+  const both = service('both').on(Undone, () => {})
+  const without = await app(t, { services: [both], ledger: sqlite(path) })
+  await without.transact(both, () => [Asked({ id: 'old' })])
+  await without.stop()
+  const counted = scripted(memoryHub().wire(), () => null)
+  const capabilities = { ...counted.wire.capabilities, from: ['now' as const] }
+  const started: string[] = []
+  const receive: typeof counted.wire.receive = (subscription, deliver) => {
+    started.push(subscription.from)
+    return counted.wire.receive(subscription, deliver)
+  }
+  const wire = { ...counted.wire, capabilities, receive }
+  await app(t, { services: [both], ledger: sqlite(path), wires: [{ wire, from: { sends: 'beginning' } }] })
+  await until('what is old is sent', () => counted.taken.length === 1)
+  assert.deepEqual(started, ['now'])
+})
+
 test('what a wire can not do is refused at the start', async (t) => {
   const asker = service('asker').on(Undone, () => {})
   const wire = memoryHub().wire()
@@ -170,6 +189,7 @@ test('what a wire can not do is refused at the start', async (t) => {
   await cannot({ order: 'none' })
   await cannot({ from: ['now'] }, { from: 'beginning' })
   await cannot({ from: ['beginning'] }, { from: 'now' })
+  await cannot({ from: ['now'] }, { from: { receives: 'beginning' } })
   const sender = { ...scripted(memoryHub().wire(), () => null).wire, capabilities: { ...wire.capabilities, from: [] } }
   await app(t, { services: [service('sender')], wires: [{ wire: sender, receives: [], from: 'beginning' }] })
   await cannot({ filters: false }, { filter: true })

@@ -39,6 +39,9 @@ export interface ForeignMapping {
   readonly map: (message: ForeignMessage) => Emitted | readonly Emitted[] | null | undefined
 }
 
+/** Where a wire that is new begins. */
+export type WireStart = 'beginning' | 'now'
+
 /** A wire, and what is wanted of it. */
 export interface WireOptions {
   readonly wire: Wire
@@ -49,9 +52,9 @@ export interface WireOptions {
   /**
    * Where it begins when it is new: `beginning` or `now`, for sending (what the ledger holds already) and for receiving
    * (what the broker holds already). A wire that is new on a ledger with events of its own must say so. Default for
-   * receiving: `beginning` where the wire can, otherwise `now`.
+   * receiving: `beginning` where the wire can, otherwise `now`. Where the two differ, each is named.
    */
-  readonly from?: 'beginning' | 'now'
+  readonly from?: WireStart | { readonly sends?: WireStart; readonly receives?: WireStart }
   /** Goes on where the broker has dropped messages that were still to be received, instead of refusing to start. */
   readonly lost?: 'accept'
   /** Set to use a wire that does not keep events of one key in order. */
@@ -119,8 +122,11 @@ function settingsOf(options: WireOptions, services: readonly AnyService[]): Wire
     cannot(name, 'it does not keep events of one key in order; if that is all right, say `unordered: true`')
   // Where nothing is received, `from` is about sending alone, which can begin anywhere.
   const receivesSome = options.receives === undefined || 'except' in options.receives || options.receives.length > 0
-  if (receivesSome && from !== undefined && !capabilities.from.includes(from))
-    cannot(name, `a subscription can not start from '${from}', only from '${capabilities.from.join("' or '")}'`)
+  const { sends: sendFrom, receives: receiveFrom } = typeof from === 'object' ? from : { sends: from, receives: from }
+  if (receivesSome && receiveFrom !== undefined && !capabilities.from.includes(receiveFrom)) {
+    const only = `a subscription can not start from '${receiveFrom}', only from '${capabilities.from.join("' or '")}'`
+    cannot(name, typeof from === 'object' ? only : `${only}; for sending alone say from: { sends: '${receiveFrom}' }`)
+  }
   if (filter && !capabilities.filters) cannot(name, 'it does not filter')
   const policy = effectivePolicy({ reaction: options.retry ? { retry: options.retry } : {} }, `wire ${name}`)
   const sendsOnly = sends !== undefined && !('except' in sends) ? sends.map(typeOf) : undefined
@@ -133,8 +139,8 @@ function settingsOf(options: WireOptions, services: readonly AnyService[]): Wire
     sendsOnly,
     announced: sendsOnly ?? [...new Set(emitted)].filter(isSent),
     receives: selects(options.receives),
-    sendFrom: from,
-    receiveFrom: from ?? (capabilities.from.includes('beginning') ? 'beginning' : 'now'),
+    sendFrom,
+    receiveFrom: receiveFrom ?? (capabilities.from.includes('beginning') ? 'beginning' : 'now'),
     lost,
     filter: filter === true,
     forwards: forwards === true,

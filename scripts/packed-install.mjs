@@ -24,12 +24,16 @@ function run(command, args, options = {}) {
 const node = (...args) => run(process.execPath, args)
 const npm = (args, cwd = folder) => run('npm', args, { cwd, shell })
 
-/** Makes a package of the repository visible in the folder, as if it had been installed there. */
-function link(name) {
+/**
+ * Makes a package that is installed in the repository visible in the folder, as if it had been installed there: the one that
+ * `user`, a package of the repository, gets, which has its own where others want another version.
+ */
+function link(name, user = '.') {
   const place = join(folder, 'node_modules', name)
-  const installed = join(root, 'node_modules', name)
+  const places = [user, '.'].map((path) => join(root, path, 'node_modules', name))
+  const installed = places.find((path) => existsSync(path))
   if (existsSync(place)) return
-  if (!existsSync(installed)) throw new StepFailed(`${name} is not installed in the repository`)
+  if (installed === undefined) throw new StepFailed(`${name} is not installed in the repository`)
   mkdirSync(dirname(place), { recursive: true })
   symlinkSync(installed, place, 'junction')
 }
@@ -57,7 +61,7 @@ function installTarballs(manifests) {
   })
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   // What is there already, npm does not fetch.
-  for (const { dependencies = {} } of manifests) for (const name of Object.keys(dependencies)) link(name)
+  for (const { dependencies = {}, path } of manifests) for (const name of Object.keys(dependencies)) link(name, path)
   npm(['install', '--offline', '--legacy-peer-deps', '--no-audit', '--no-fund', '--loglevel=error', ...tarballs])
 }
 

@@ -26,6 +26,10 @@ await app.transact(mine, (context) => {
   context.db.exec('CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, n INTEGER NOT NULL)')
   context.db.exec('CREATE TABLE IF NOT EXISTS heard (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT, n INTEGER)')
 })
+// An app also starts when its broker does not answer yet.
+const connects = async () =>
+  (await app.health()).wires.some(({ receiving }) => receiving.some(({ state }) => state === 'connecting'))
+while (await connects()) await new Promise((resolve) => setTimeout(resolve, 20))
 process.send?.('ready')
 
 /** Counts a key up, and says so, in one transaction. Returns false when it has come to its end. */

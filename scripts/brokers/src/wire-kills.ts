@@ -56,8 +56,9 @@ export async function killAtRandom(t: TestContext, wires: URL, options: unknown)
       if (first === 'ready') return child
     }
   }
-  // Those who hear come first: a queue that is not there yet keeps nothing.
-  const members = await Promise.all(roles.toReversed().map(startMember))
+  // Those who count wait until the others receive: a queue or subscription that is not there yet keeps nothing.
+  const members: ChildProcess[] = []
+  for (const role of roles.toReversed()) members.push(await startMember(role))
   let kills = 0
   while (!counted || kills < killsMin) {
     await sleep(100 + Math.random() * 500)
@@ -76,7 +77,15 @@ export async function killAtRandom(t: TestContext, wires: URL, options: unknown)
     list.forEach(({ n }, index) => (inversions += index > 0 && n < list[index - 1]!.n ? 1 : 0))
   const counts = { lost: keys * to - distinct, doubled: rows.length - distinct, inversions }
   t.diagnostic(`${kills} kills, ${rows.length} events: ${JSON.stringify(counts)}`)
+  if (counts.lost > 0) t.diagnostic(`lost: ${missingIn(rows).join(', ')}`)
   assert.deepEqual(counts, { lost: 0, doubled: 0, inversions: 0 })
+}
+
+/** What was counted and never heard: a beginning was sent before anybody had subscribed, a middle or an end was lost. */
+function missingIn(rows: readonly { key: string; n: number }[]): string[] {
+  const heard = new Set(rows.map(({ key, n }) => `${key} ${n}`))
+  const counted = Array.from({ length: keys * to }, (_, i) => `key-${i % keys} ${Math.floor(i / keys) + 1}`)
+  return counted.filter((each) => !heard.has(each))
 }
 
 function heardIn(file: string): { key: string; n: number }[] {

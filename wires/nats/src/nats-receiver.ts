@@ -15,7 +15,7 @@ import { DeliveryLine, QuadrilleError, sleep } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { fromNatsMessage, subjectOf } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
-import { ensureConsumer, wireError, writePosition } from './nats-topology.ts'
+import { ensureConsumer, settleMs, wireError, writePosition } from './nats-topology.ts'
 
 /** A message in our hands, and until when it is ours. */
 interface Held {
@@ -129,12 +129,13 @@ export class NatsReceiver implements Receiver {
   }
 
   async #subscribe(first: boolean): Promise<void> {
-    const { settings, subscription, connection } = this.#options
+    const { settings, subscription, connection, context } = this.#options
     const serverVersion = connection.info?.version ?? ''
     const { gap, created } = await ensureConsumer(this.#manager!, settings, {
       ...subscription,
       serverVersion,
       isWedged: this.#askedInVain > 1,
+      ...(first ? {} : { settle: () => sleep(context.env, settleMs) }),
     })
     if (gap !== null) {
       const details = { wire: settings.name, service: subscription.service, problem: gap }

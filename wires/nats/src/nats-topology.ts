@@ -47,12 +47,23 @@ export function wireError(wire: string, error: unknown): QuadrilleError {
   return new QuadrilleError('WIRE_UNREACHABLE', { wire, message }, error)
 }
 
-/** Finds the stream, or makes it. */
-export async function ensureStream(manager: JetStreamManager, settings: NatsSettings): Promise<StreamInfo> {
+/** How long a stream that is gone stays gone before it is made again. */
+export const settleMs = 1_000
+
+/**
+ * Finds the stream, or makes it; `settle` is waited for before. Needed where a stream was there a moment ago: the server
+ * says that it and its consumers are gone before it removes their files, and would remove those of a new one of that name.
+ */
+export async function ensureStream(
+  manager: JetStreamManager,
+  settings: NatsSettings,
+  settle?: () => Promise<void>,
+): Promise<StreamInfo> {
   const { stream, prefix, name: wire } = settings
-  const found =
-    (await unlessMissing(manager.streams.info(stream))) ??
-    (await addStream(manager, stream, {
+  let found = await unlessMissing(manager.streams.info(stream))
+  if (!found) {
+    await settle?.()
+    found = await addStream(manager, stream, {
       subjects: [`${prefix}.>`],
       retention: RetentionPolicy.Limits,
       storage: StorageType.File,
@@ -62,7 +73,8 @@ export async function ensureStream(manager: JetStreamManager, settings: NatsSett
       // A full stream refuses: events then wait in the ledger, instead of pushing out what nobody has read.
       discard: DiscardPolicy.New,
       duplicate_window: nanos(Math.min(settings.dedupeMs, settings.maxAgeMs)),
-    }))
+    })
+  }
   if (!found.config.subjects?.some((subject) => subject === `${prefix}.>` || subject === '>')) {
     const problem = `the stream ${stream} has the subjects ${found.config.subjects?.join(', ')}, and not ${prefix}.>`
     throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire, problem })
@@ -154,10 +166,15 @@ export interface FoundConsumer {
 export async function ensureConsumer(
   manager: JetStreamManager,
   settings: NatsSettings,
-  subscription: Subscription & { readonly serverVersion: string; readonly isWedged?: boolean },
+  subscription: Subscription & {
+    readonly serverVersion: string
+    readonly isWedged?: boolean
+    /** As of {@link ensureStream}. */
+    readonly settle?: () => Promise<void>
+  },
 ): Promise<FoundConsumer> {
   const durable = consumerName(subscription.service)
-  const stream = await ensureStream(manager, settings)
+  const stream = await ensureStream(manager, settings, subscription.settle)
   const known = await readPosition(manager, settings, subscription.service)
   const filter = filterOf(
     settings,
@@ -174,7 +191,7 @@ export async function ensureConsumer(
     return { created: stream.created, gap }
   }
   // Servers before 2.10 take another filter, and go on with the old one: there the consumer is made again at its place. So
-  // is one that holds messages and requests for them, and does not bring them together (2.9.10, of a stream made anew).
+  // is one that holds messages and requests for them, and does not bring them together.
   if (found) await manager.consumers.delete(settings.stream, durable)
   const done = found && found.ack_floor.stream_seq > 0 ? found.ack_floor.stream_seq : reached
   const start =

@@ -1,14 +1,14 @@
 /** The wire: one connection that sends, and one for each subscription. */
 import { jetstreamManager, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
 import { connect, millis, type NatsConnection } from '@nats-io/transport-node'
-import { QuadrilleError, sendByKey } from 'quadrille'
+import { QuadrilleError, sendByKey, sleep } from 'quadrille'
 import type { Deliver, OutgoingMessage, Receiver, Subscription } from 'quadrille'
 import type { Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
 import { toNatsMessage } from './nats-message.ts'
 import { natsSettings, type NatsOptions, type NatsSettings } from './nats-options.ts'
 import { NatsPublisher, nobody } from './nats-publisher.ts'
 import { NatsReceiver } from './nats-receiver.ts'
-import { ensureStream, wireError } from './nats-topology.ts'
+import { ensureStream, settleMs, wireError } from './nats-topology.ts'
 
 const messageBytesDefault = 1_048_576
 /** The server's code for a message that is larger than the stream allows. */
@@ -164,7 +164,7 @@ export class NatsWire implements Wire {
   async #restore(link: Link): Promise<void> {
     const { stream } = this.#settings
     link.context.notice({ kind: 'lost', service: null, why: `the stream ${stream} does not answer` })
-    this.#stream = await ensureStream(link.manager, this.#settings)
+    this.#stream = await ensureStream(link.manager, this.#settings, () => sleep(link.context.env, settleMs))
     link.context.notice({ kind: 'restored', service: null, why: `the stream ${stream} is there` })
   }
 

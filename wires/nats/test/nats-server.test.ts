@@ -11,7 +11,7 @@ import type { IncomingMessage } from 'quadrille'
 import { nats } from '../src/index.ts'
 import { subjectOf } from '../src/nats-message.ts'
 import { natsSettings } from '../src/nats-options.ts'
-import { ensureConsumer } from '../src/nats-topology.ts'
+import { ensureConsumer, settleMs } from '../src/nats-topology.ts'
 import { natsPlace } from './nats-harness.ts'
 
 const server = realBroker('nats')
@@ -62,6 +62,22 @@ describe('on a real server', { skip: server.skip }, () => {
     await until(() => w.notices.some(({ kind, service }) => kind === 'restored' && service !== null), 'it is back')
     await sendSurely(wire, numbered(10, 10))
     await until(() => taken.distinct === 20, 'events flow again')
+  })
+
+  it('has lost a stream a moment ago: it is not made again before the server has removed its files', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    await w.receive(wire, taken)
+    await w.place.admin(async ({ manager }) => {
+      const { stream } = w.place
+      const deletedAt = systemEnv.now()
+      await manager.streams.delete(stream)
+      await sendSurely(wire, numbered(10))
+      const { created } = await manager.streams.info(stream)
+      assert.ok(Date.parse(created) - deletedAt > settleMs * 0.9, `it was made again on ${created}`)
+    })
+    await until(() => taken.distinct === 10, 'events flow again')
   })
 
   it('forgets a consumer while nobody runs: it goes on where it was', async (test) => {

@@ -7,6 +7,12 @@ import { rabbitmq, type RabbitOptions } from '../src/index.ts'
 
 const wiresMax = 8
 
+/**
+ * RabbitMQ 3.10 forgets a quorum queue that was declared in the last moments before a kill, or never finds a leader for it,
+ * for good. When it is safe it does not tell.
+ */
+export const queuesSettle = (): Promise<void> => sleep(systemEnv, 1_500)
+
 /** A place at a running broker, for conformance cases and our own. */
 export async function rabbitPlace(broker: Broker, options: Partial<RabbitOptions> = {}) {
   const exchange = `case-${systemEnv.uuid().slice(-10)}`
@@ -84,8 +90,7 @@ async function conformancePlace(broker: Broker): Promise<WirePlace> {
         return async () => place.proxyOf(wire).thaw()
       },
       async killBroker() {
-        // RabbitMQ 3.10 forgets a quorum queue that was declared in the last moments before a kill, for good.
-        await sleep(systemEnv, 1_500)
+        await queuesSettle()
         await broker.kill()
         return () => broker.restart()
       },

@@ -1,6 +1,6 @@
 /**
  * What a process had in hand when it died may be what killed it: a handler that runs out of memory, a native crash, an endless
- * loop that a supervisor ended. It could not write that down, so its successors do beforehand, and find out by halves:
+ * loop that a supervisor ended. It could not write that down, so its successors do beforehand, and find out step by step:
  *
  *     died once ---------------> as always: mostly it was a deployment, or the machine
  *     twice or more in a row --> what is handled together is marked in the ledger before it begins
@@ -10,7 +10,7 @@
  * with PROCESS_DIED: backoff, attempts and dead letter as for any failure, so its key is all that it holds up. From
  * then on it is always alone, because its retry may kill again.
  */
-import type { LedgerRecord } from '../ledger/index.ts'
+import type { LedgerRecord, RecordKey } from '../ledger/index.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { ReaderContext } from './reader-context.ts'
 import { workRecord, type Task, type WorkBody } from './work.ts'
@@ -66,15 +66,14 @@ export class Caution {
     if (partitions.length === 0) return
     const { ledger, plan, settings, tools } = this.#context
     const nowMs = settings.env.now()
-    const keyOf = (partition: number) => ({ scope: plan.reader, kind: deathsKind, id: String(partition) })
     const counts = await ledger.transact(async (tx) => {
       await tx.hold(this.#claim())
-      const known = await tx.load(partitions.map(keyOf))
+      const known = await tx.load(partitions.map(this.#keyOf))
       const deaths = known.map((record) => (record && record.expires! > nowMs ? deathsOf(record) : 0) + 1)
       const records = partitions.map((partition, index): LedgerRecord => {
         const body = JSON.stringify({ count: deaths[index]! } satisfies Deaths)
         const expires = nowMs + inARowMs
-        return { ...keyOf(partition), partition, lane: null, seq: 0, due: null, expires, body }
+        return { ...this.#keyOf(partition), partition, lane: null, seq: 0, due: null, expires, body }
       })
       await tx.save(records)
       return deaths
@@ -98,13 +97,8 @@ export class Caution {
   /** What the dead process had in hand is done: whatever killed it was not that. */
   async cameThrough(): Promise<void> {
     if (this.#deaths === 0) return
-    const { ledger, plan } = this.#context
-    const removes = [...this.#partitions].map((partition) => ({
-      scope: plan.reader,
-      kind: deathsKind,
-      id: String(partition),
-    }))
-    await ledger.transact((tx) => tx.save([], removes))
+    const removes = [...this.#partitions].map(this.#keyOf)
+    await this.#context.ledger.transact((tx) => tx.save([], removes))
     this.#partitions.clear()
     this.#deaths = 0
   }
@@ -123,6 +117,13 @@ export class Caution {
     })
     return marked
   }
+
+  /** Where the deaths of a partition are kept. */
+  readonly #keyOf = (partition: number): RecordKey => ({
+    scope: this.#context.plan.reader,
+    kind: deathsKind,
+    id: String(partition),
+  })
 
   #claim() {
     const { plan, settings } = this.#context

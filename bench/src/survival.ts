@@ -86,6 +86,8 @@ async function run(server: Broker, options: SurvivalOptions): Promise<SurvivalRe
   const shop = startShop(server.url, options)
   const watching = new AbortController()
   const watch = watchOver({ server, pid: shop.pid, options, signal: watching.signal })
+  // Whoever ends this ends the application with it, and so the server.
+  process.once('SIGTERM', shop.stop).once('SIGINT', shop.stop)
   try {
     const { code, out, warnings } = await shop.ended
     watching.abort()
@@ -140,7 +142,7 @@ function startShop(ledger: string, { orders, processes, rate, seed, remember }: 
   const ended = new Promise<{ code: number | null; out: string; warnings: typeof warnings }>((resolve) => {
     child.on('close', (code) => resolve({ code, out, warnings }))
   })
-  return { pid: child.pid!, ended, kill: () => child.kill('SIGKILL') }
+  return { pid: child.pid!, ended, stop: () => child.kill('SIGTERM'), kill: () => child.kill('SIGKILL') }
 }
 
 interface Watch {

@@ -49,8 +49,8 @@ export interface RetentionOptions {
   /** How long events stay after everyone has handled them. Default '7d'. */
   readonly events?: Duration
   /**
-   * How long ids, fences and joins are remembered, not counting time in which something waits: an older duplicate would be
-   * a new event, and an older action is not undone. At least twice the longest deadline. Default '30d'.
+   * How long ids, fences and joins are remembered; longer while something that was there before them waits. An older
+   * duplicate would be a new event, and an older action is not undone. At least twice the longest deadline. Default '30d'.
    */
   readonly memory?: Duration
   /** How often it looks. Default '1m'; 0 for never. */

@@ -4,7 +4,7 @@
  *     (none) --a part--> open --last part--> fired
  *                          \--time over----> late        fired and late are final: the join happens once
  *
- * An open join without a time whose last part does not come is forgotten as everything is (./memory-clock.ts).
+ * An open join without a time whose last part does not come is forgotten as everything is (./memory-rounds.ts).
  */
 import { partitionOf } from '../contracts/index.ts'
 import type { JoinReaction } from '../service/index.ts'

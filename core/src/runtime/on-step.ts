@@ -7,7 +7,7 @@
  *     (none) --call of the action became a dead letter--> unknown --undo--> undone
  *                                                     the undo first asks again with the same key what happened
  *
- * `cancelled` and `undone` are tombstones: they stay as long as ids are remembered (see ./memory-clock.ts), and for as long
+ * `cancelled` and `undone` are tombstones: they stay as long as ids are remembered (see ./memory-rounds.ts), and for as long
  * as a dead letter of action or undo may be redriven. Source: the fence table of Seata's
  * TCC mode ("empty rollback" and "suspension").
  */

@@ -1,7 +1,7 @@
 /** Forgets what everyone has handled, in short transactions, so that a ledger does not grow for ever. */
 import { sleep } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
-import { MemoryClock } from './memory-clock.ts'
+import { MemoryRounds } from './memory-rounds.ts'
 import type { Settings } from './settings.ts'
 
 const rowsMax = 500
@@ -14,7 +14,7 @@ export class Retention {
   readonly #ledger: Ledger
   readonly #settings: Settings
   readonly #rested: () => void
-  readonly #clock: MemoryClock
+  readonly #memory: MemoryRounds
   readonly #stopping = new AbortController()
   #loop: Promise<void> = Promise.resolve()
   #trimming = false
@@ -23,7 +23,7 @@ export class Retention {
     this.#ledger = ledger
     this.#settings = settings
     this.#rested = rested
-    this.#clock = new MemoryClock(ledger, settings)
+    this.#memory = new MemoryRounds(ledger, settings)
   }
 
   /** True while it waits for its time. */
@@ -56,12 +56,13 @@ export class Retention {
     const { env, retention } = this.#settings
     const nowMs = env.now()
     const upTo = await handledByAll(this.#ledger)
-    const remembers = Math.max(0, nowMs - (await this.#clock.stillMs(upTo)))
+    const horizon = Math.max(0, await this.#memory.horizon(upTo))
     const request = {
       upTo,
       eventsBefore: nowMs - retention.eventsMs,
-      idsBefore: Math.max(0, remembers - retention.memoryMs),
-      recordsBefore: remembers,
+      idsBefore: horizon,
+      // A record says when its time is over, not when it was kept.
+      recordsBefore: horizon + retention.memoryMs,
       limit: rowsMax,
     }
     for (let round = 1; !this.#stopping.signal.aborted; round++) {

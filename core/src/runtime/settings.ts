@@ -121,7 +121,7 @@ function checkServices(services: readonly AnyService[]): void {
   }
 }
 
-/** Half of the memory is for what a service waits for by declaration: see ./memory-clock.ts. */
+/** Half of the memory is for what a service waits for by declaration: see ./memory-rounds.ts. */
 function checkMemory(services: readonly AnyService[], memoryMs: number): void {
   for (const service of services) {
     for (const { kind, name, withinMs } of service.describe().reactions) {

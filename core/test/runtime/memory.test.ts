@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test'
 import { event, isQuadrilleError, service, start, type AnyService, type Duration, type Emitted } from 'quadrille'
 import { Answered, Asked, Cancelled, fileWorld, ledgerFile, lenientWorld, schema } from './setup.ts'
 
-const retention = { events: '1d', memory: '10d', every: '1h' } as const
+const retention = { events: '1d', memory: '10d', every: '30m' } as const
 const long = '15d'
 
 /** Does on `asked`, undoes on `cancelled`. */
@@ -145,6 +145,25 @@ test('when what had waited is done, forgetting goes on, also after restarts', as
   assert.equal(await live([doer(done), bystander()], '4d'), 2)
   assert.equal(await live([doer(done), bystander()], '4d'), 0)
   assert.deepEqual(done, ['done a', 'done b'])
+})
+
+test('where something always waits, what is older than all of it is forgotten, the sooner the shorter chains may be', async () => {
+  const left: number[] = []
+  for (const maxHops of [10, 3]) {
+    const stumbling = service('stumbling').on(Answered, { retry: { base: '20h', max: '20h' } }, (_, { attempt }) => {
+      if (attempt === 1) throw new Error('down')
+    })
+    await using w = await lenientWorld([doer([]), stumbling], { retention, policy: { maxHops } })
+    for (let day = 1; day <= 40; day++) {
+      await w.publish([Asked({ id: `day ${day}` }), Answered({ id: `day ${day}` })])
+      await w.advance('12h')
+      await w.publish(Answered({ id: `noon ${day}` }))
+      await w.advance('12h')
+    }
+    left.push(await fences(w.app.ledger, 'doer'))
+  }
+  const [long, short] = left as [number, number]
+  assert.ok(short >= 10 && short < long && long < 40, `${short} and ${long} of 40 were left`)
 })
 
 test('a join whose last part does not come is forgotten in its time, and not before that while something waits', async () => {

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { service } from 'quadrille'
 import { Answered, Asked, Cancelled, fileWorld, ledgerFile, lenientWorld } from './setup.ts'
 
-const retention = { events: '1d', memory: '10d', every: '1h' } as const
+const retention = { events: '1d', memory: '10d', every: '30m' } as const
 
 test('events are trimmed when every service has handled them and their time is over', async () => {
   const oracle = service('oracle').on(Asked, () => {})
@@ -71,7 +71,7 @@ test('a duplicate of a trimmed event is still dropped, until its id is forgotten
   assert.deepEqual((await w.publish(asked())).events, [])
   await w.settled()
   assert.equal(handled.length, 1)
-  await w.advance('3d')
+  await w.advance('6d')
   assert.equal((await w.publish(asked())).events.length, 1)
   await w.settled()
   assert.equal(handled.length, 2)

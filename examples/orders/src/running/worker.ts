@@ -44,6 +44,9 @@ export async function isQuiet(app: App): Promise<boolean> {
   return isRead && isSent && isReceived
 }
 
+/** No chain of events of an order is longer; the shorter they are, the sooner can be forgotten what led to them. */
+const maxHops = 10
+
 /** What an undo needs must outlive the order; an order may be open no longer than events are kept. */
 const retentionOf = (events: Duration) => {
   const eventsMs = durationMs(events, 'remember')
@@ -57,7 +60,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const own = all.filter((service) => options.services.some((name) => name === service.name))
   const joined = wire ? await overWire(wire, own) : { services: own }
   const retention = remember === undefined ? {} : retentionOf(remember)
-  const app = await start({ ...joined, ledger: database.ledger, lease, retention })
+  const app = await start({ ...joined, ledger: database.ledger, lease, retention, policy: { maxHops } })
   const queries = orderQueries(database.tables)
   const http = options.services.includes('orders') ? await serveHttp(orderApi(app, queries), options.port) : undefined
   return {

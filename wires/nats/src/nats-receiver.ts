@@ -61,8 +61,6 @@ export class NatsReceiver implements Receiver {
   #connected = true
   #arrived = 0
   #silentBehind = 0
-  /** How often it was asked anew since something came. */
-  #askedInVain = 0
   #doneSeq = 0
   #writtenSeq = 0
   #created = ''
@@ -134,7 +132,6 @@ export class NatsReceiver implements Receiver {
     const { gap, created } = await ensureConsumer(this.#manager!, settings, {
       ...subscription,
       serverVersion,
-      isWedged: this.#askedInVain > 1,
       ...(first ? {} : { settle: () => sleep(context.env, settleMs) }),
     })
     if (gap !== null) {
@@ -158,7 +155,6 @@ export class NatsReceiver implements Receiver {
 
   #take(message: JsMsg): void {
     this.#arrived += 1
-    this.#askedInVain = 0
     if (!this.#wanted.has(message.subject)) return message.ack()
     const held: Held = { message, leaseEndsMs: this.#options.context.env.elapsed() + this.#leaseMs }
     if (this.#collected) this.#collected.set(message.seq, held)
@@ -269,7 +265,7 @@ export class NatsReceiver implements Receiver {
     this.#writtenSeq = seq
   }
 
-  /** Connected, behind, and nothing comes: asks anew, and if that does not help has the consumer made again. */
+  /** Connected, behind, and nothing comes: asks anew. */
   #watch(): void {
     const before = this.#arrived
     if (this.#recovering || this.#line.size > 0) return
@@ -278,9 +274,7 @@ export class NatsReceiver implements Receiver {
         this.#passed(info)
         const stuck = info.num_pending > 0 && this.#arrived === before && this.#line.size === 0
         this.#silentBehind = stuck ? this.#silentBehind + 1 : 0
-        if (this.#silentBehind < 2) return
-        this.#askedInVain += 1
-        this.#lost(`${info.num_pending} messages wait at the server, and none comes`)
+        if (this.#silentBehind >= 2) this.#lost(`${info.num_pending} messages wait at the server, and none comes`)
       },
       () => {
         // The pings of the connection find out whether the server is there.

@@ -168,7 +168,6 @@ export async function ensureConsumer(
   settings: NatsSettings,
   subscription: Subscription & {
     readonly serverVersion: string
-    readonly isWedged?: boolean
     /** As of {@link ensureStream}. */
     readonly settle?: () => Promise<void>
   },
@@ -186,12 +185,11 @@ export async function ensureConsumer(
   const reached = known?.created === stream.created ? known.seq : undefined
   const gap = gapOf({ stream, known, reached, found })
   const sameFilter = found !== undefined && isSameFilter(found, filter)
-  if (found && !subscription.isWedged && (sameFilter || atLeast210(subscription.serverVersion))) {
+  if (found && (sameFilter || atLeast210(subscription.serverVersion))) {
     await manager.consumers.update(settings.stream, durable, { ...limits, ...filter })
     return { created: stream.created, gap }
   }
-  // Servers before 2.10 take another filter, and go on with the old one: there the consumer is made again at its place. So
-  // is one that holds messages and requests for them, and does not bring them together.
+  // Servers before 2.10 take another filter, and go on with the old one: there the consumer is made again at its place.
   if (found) await manager.consumers.delete(settings.stream, durable)
   const done = found && found.ack_floor.stream_seq > 0 ? found.ack_floor.stream_seq : reached
   const start =

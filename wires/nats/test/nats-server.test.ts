@@ -95,34 +95,6 @@ describe('on a real server', { skip: server.skip }, () => {
     assert.equal(taken.all.length, 20, 'and what was done does not come again')
   })
 
-  it('has a consumer that gives nothing, though it could: it is made again at its place', async (test) => {
-    const w = await world(test)
-    const wire = await w.open()
-    const taken = new Taken()
-    const receiver = await w.receive(wire, taken)
-    await sendSurely(wire, numbered(10))
-    await until(async () => (await receiver.health()).lag === 0, 'all is acknowledged')
-    await receiver.stop()
-    await sendSurely(wire, numbered(5, 10))
-    const { stream, prefix } = w.place
-    await w.place.admin(async ({ manager }) => {
-      const before = await manager.consumers.info(stream, 'shop~orders')
-      const subscription = {
-        service: 'shop.orders',
-        types: [{ type: 'a', patterns: null }],
-        from: 'beginning',
-      } as const
-      const wedged = { ...subscription, instance: 'i', serverVersion: '2.9.10', isWedged: true }
-      assert.equal((await ensureConsumer(manager, natsSettings({ servers: 'x', stream, prefix }), wedged)).gap, null)
-      const after = await manager.consumers.info(stream, 'shop~orders')
-      assert.notEqual(after.created, before.created)
-      assert.equal(after.num_pending, 5)
-    })
-    await w.receive(wire, taken)
-    await until(() => taken.distinct === 15, 'it goes on')
-    assert.equal(taken.all.length, 15, 'none came twice')
-  })
-
   it('has made the stream anew while nobody ran: that is an error', async (test) => {
     const w = await world(test)
     const wire = await w.open()

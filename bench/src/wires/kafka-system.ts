@@ -28,7 +28,7 @@ export const kafkaSystem: WireSystem = {
       close: () => producer.close(),
     }
   },
-  async rawReceiver(url, topic, got) {
+  async rawReceiver({ url, topic }, got) {
     const admin = new Admin({ clientId: 'raw', bootstrapBrokers: [url] })
     await admin.createTopics({ topics: [topic], partitions: topics.partitions, replicas: 1 })
     await admin.close()

@@ -28,7 +28,7 @@ export const natsSystem: WireSystem = {
       close: () => connection.drain(),
     }
   },
-  async rawReceiver(url, topic, got) {
+  async rawReceiver({ url, topic }, got) {
     const connection = await connect({ servers: url })
     const manager = await jetstreamManager(connection)
     const stream = topic.replaceAll('.', '_')

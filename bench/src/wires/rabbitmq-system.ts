@@ -29,7 +29,7 @@ export const rabbitmqSystem: WireSystem = {
       close: () => connection.close(),
     }
   },
-  async rawReceiver(url, topic, got) {
+  async rawReceiver({ url, topic }, got) {
     const connection = await connect(url)
     const channel = await connection.createChannel()
     await channel.assertQueue(topic, queue)

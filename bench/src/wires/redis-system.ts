@@ -26,7 +26,7 @@ export const redisSystem: WireSystem = {
       },
     }
   },
-  async rawReceiver(url, topic, got) {
+  async rawReceiver({ url, topic }, got) {
     const reader = new Redis(url, { protocol: 2 })
     const client = new Redis(url, { protocol: 2 })
     await client.xgroup('CREATE', topic, group, '0', 'MKSTREAM')

@@ -40,7 +40,7 @@ export const servicebusSystem: WireSystem = {
       close: () => client.close(),
     }
   },
-  async rawReceiver(url, topic, got) {
+  async rawReceiver({ url, topic }, got) {
     await subscribed(url, topic)
     const client = new ServiceBusClient(url)
     // The session is there with its first message: what accepts it waits until then.

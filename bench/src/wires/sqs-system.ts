@@ -31,6 +31,7 @@ const queueOf = async (client: SQSClient, topic: string): Promise<string> => {
 export const sqsSystem: WireSystem = {
   broker: 'elasticmq',
   goal: 0.7,
+  events: 4_000,
   wire: async (url, place) =>
     sqs({ prefix: `${place.replaceAll('.', '-')}-`, client: clientFor(url), queues: () => ['target'], wait: '1s' }),
   async rawSender(url, topic) {
@@ -56,7 +57,7 @@ export const sqsSystem: WireSystem = {
       close: async () => client.destroy(),
     }
   },
-  async rawReceiver(url, topic, got) {
+  async rawReceiver({ url, topic }, got) {
     const client = new SQSClient(clientFor(url))
     const QueueUrl = await queueOf(client, topic)
     let open = true

@@ -13,7 +13,7 @@ const defaults = { events: 40_000, warmUp: 5_000, rounds: 3, rate: 100, seconds:
 export const wireOptions: OptionKinds = {
   wire: { takes: 'text', says: `one of: ${names.join(', ')} (default kafka)` },
   json: { takes: 'nothing', says: 'print one line of JSON, and nothing else on standard output' },
-  events: { takes: 'number', says: `events of a run, warm-up included (default ${defaults.events})` },
+  events: { takes: 'number', says: `events of a run, warm-up included (default ${defaults.events}; sqs 4000)` },
   'warm-up': { takes: 'number', says: `the first of them, which do not count (default ${defaults.warmUp})` },
   rounds: { takes: 'number', says: `runs of each, in turns (default ${defaults.rounds})` },
   rate: { takes: 'number', says: `events per second of the latency run (default ${defaults.rate})` },
@@ -25,7 +25,8 @@ export const wireOptions: OptionKinds = {
 export async function wireCommand(given: Given): Promise<void> {
   const wire = given.texts.get('wire') ?? 'kafka'
   if (!names.includes(wire)) throw new UsageError(`unknown wire ${JSON.stringify(wire)}; there is: ${names.join(', ')}`)
-  const events = given.number('events', defaults.events)
+  const { events: usual = defaults.events } = await wireSystems[wire]!()
+  const events = given.number('events', usual)
   const json = given.flags.has('json')
   const folder = given.flags.has('profile') ? mkdtempSync(join(tmpdir(), 'quadrille-profile-')) : undefined
   const result = await wireBench({

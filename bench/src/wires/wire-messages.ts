@@ -21,8 +21,8 @@ export const dataOf = (n: number, sentAt: number) => ({
   note: 'x'.repeat(220),
 })
 
-/** Milliseconds since 1970 with fractions, the same in every process of the machine. */
-export const nowMs = (): number => performance.timeOrigin + performance.now()
+/** Milliseconds on the machine's monotonic clock, the same in every process: the time of day may be set meanwhile. */
+export const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6
 
 /** A message for a bare client: the same bytes that the wire sends. */
 export interface RawMessage {

@@ -87,7 +87,7 @@ async function receiver(): Promise<Actions> {
   let settle: (() => Promise<unknown>) | undefined
   if (side.bare) {
     const utf8 = new TextDecoder()
-    const raw = await system.rawReceiver(side.url, side.type, (body) =>
+    const raw = await system.rawReceiver({ url: side.url, topic: side.type, file: side.file }, (body) =>
       tally.add([{ sentAt: () => sentAtOf(utf8.decode(body)) }]),
     )
     close = () => raw.close()

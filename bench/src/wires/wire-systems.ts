@@ -14,17 +14,27 @@ export interface RawReceiver {
   close(): Promise<void>
 }
 
+/** Where a bare client receives. */
+export interface RawPlace {
+  readonly url: string
+  readonly topic: string
+  /** For a database of its own, where no broker keeps what has come. */
+  readonly file: string
+}
+
 /** One wire. */
 export interface WireSystem {
   /** Null for a wire that goes from process to process. */
   readonly broker: BrokerName | null
   /** The share of the bare client's speed that is wanted. */
   readonly goal: number
+  /** How many events a run has by default, where the usual number would take too long. */
+  readonly events?: number
   /** `place` is a name that nobody else uses: the events of this run, and theirs alone, are under it. */
   wire(url: string, place: string, side: 'sender' | 'receiver'): Promise<Wire>
   rawSender(url: string, topic: string): Promise<RawSender>
   /** Resolves when it is subscribed; calls `got` for each body. */
-  rawReceiver(url: string, topic: string, got: (body: Uint8Array) => void): Promise<RawReceiver>
+  rawReceiver(place: RawPlace, got: (body: Uint8Array) => void): Promise<RawReceiver>
 }
 
 /** All of them. The modules of the others are not loaded. */

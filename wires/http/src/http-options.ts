@@ -31,9 +31,9 @@ export interface HttpTargetOptions {
   readonly headers?: Readonly<Record<string, string>> | (() => Promise<Readonly<Record<string, string>>>)
   /** How long a request may take. Default '15s'. */
   readonly timeout?: Duration
-  /** The most requests at the same time, of different keys. Default 16; mode `batch` sends one at a time. */
+  /** The most requests at the same time, of different keys. Default 16; in mode `batch` too. */
   readonly concurrency?: number
-  /** The most events of one request in mode `batch`. Default 100. */
+  /** The most events of one request in mode `batch`. Default 250. */
   readonly batchMax?: number
   /** The largest body in bytes; an event that does not fit is refused. Default 1,048,576 (1 MiB). */
   readonly bodyBytesMax?: number
@@ -122,8 +122,8 @@ export function checkedTarget(options: HttpTargetOptions): Target {
     keys,
     headers: typeof headers === 'function' ? headers : async () => headers,
     timeoutMs: durationMs(options.timeout ?? '15s', 'target.timeout'),
-    concurrency: mode === 'batch' ? 1 : whole('target.concurrency', options.concurrency ?? 16, 1000),
-    batchMax: whole('target.batchMax', options.batchMax ?? 100, 1000),
+    concurrency: whole('target.concurrency', options.concurrency ?? 16, 1000),
+    batchMax: whole('target.batchMax', options.batchMax ?? 250, 1000),
     bodyBytesMax: whole('target.bodyBytesMax', options.bodyBytesMax ?? bodyBytesMax, 2 ** 30),
     origin: options.origin ?? null,
     fetch,

@@ -12,8 +12,8 @@ import { decodeRequest, modeOf } from './http-binding.ts'
 import type { EndpointRules } from './http-options.ts'
 import { verifyWebhook } from './webhook-signature.ts'
 
-/** The most messages that are handed on at once. */
-const deliverMax = 200
+/** The most messages that are handed on at once: larger commits cost less, as each event touches pages of three indexes. */
+const deliverMax = 500
 
 /** A subscription at the endpoint. */
 export interface Route {

@@ -81,7 +81,7 @@ export class WebhookTarget {
     return new QuadrilleError('WIRE_MESSAGE_REFUSED', { wire: this.#wire, type: message.event.type, problem })
   }
 
-  /** One request after the other, so that every key stays in order. What is refused as a whole is sent one by one. */
+  /** One request after the other, so that every key stays in order: other calls have other keys. What is refused as a whole is sent one by one. */
   async #sendBatches(
     messages: readonly OutgoingMessage[],
     post: Post,

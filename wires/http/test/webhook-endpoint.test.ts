@@ -68,11 +68,11 @@ test('every mode is taken, a batch in its order', async () => {
   assert.deepEqual(ids, [three.id, one.id])
 })
 
-test('a batch is handed on in parts of at most 200', async () => {
+test('a batch is handed on in parts of at most 500', async () => {
   const sizes: number[] = []
   const { wire } = await opened({}, async (batch) => void sizes.push(batch.length))
-  await wire.fetch(post(encodeBatch(Array.from({ length: 401 }, () => cloudEventText(eventOf())))))
-  assert.deepEqual(sizes, [200, 200, 1])
+  await wire.fetch(post(encodeBatch(Array.from({ length: 1_001 }, () => cloudEventText(eventOf())))))
+  assert.deepEqual(sizes, [500, 500, 1])
 })
 
 test('bytes that are no event are taken: they are a dead letter, and nobody needs to send them again', async () => {

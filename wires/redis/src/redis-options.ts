@@ -14,7 +14,7 @@ export interface RedisOptions {
   readonly keep?: Duration
   /** How long a message is ours without a sign of life from this process. Default 5 seconds, at least 500 ms. */
   readonly lease?: Duration
-  /** The most messages that are held unacknowledged for one service by one process. Default 512. */
+  /** The most messages that are held unacknowledged for one service by one process. Default 1,024. */
   readonly heldMax?: number
   /** The largest message that is sent, bytes. Default 16 MiB. */
   readonly messageBytesMax?: number
@@ -58,7 +58,7 @@ export function redisSettings(options: RedisOptions): RedisSettings {
   if (!/^[\w.:-]+$/.test(prefix)) refuse(`the prefix ${prefix} has other characters than a-z A-Z 0-9 _ . : -`)
   const leaseMs = ms('lease', '5s')
   if (leaseMs < leaseMsMin) refuse(`lease is ${leaseMs} ms, and must be at least ${leaseMsMin}`)
-  const heldMax = options.heldMax ?? 512
+  const heldMax = options.heldMax ?? 1_024
   if (!Number.isInteger(heldMax) || heldMax < heldMin) refuse(`heldMax must be a whole number from ${heldMin}`)
   return {
     name,

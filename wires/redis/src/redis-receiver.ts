@@ -28,7 +28,7 @@ interface Held {
   leaseEndsMs: number
 }
 
-const batchMax = 256
+const batchMax = 500
 const blockMs = 1_000
 const collectPollMs = 50
 const retryMs = 200

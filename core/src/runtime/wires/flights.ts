@@ -92,7 +92,8 @@ export class Flights {
     const later = ahead.length === 0 ? [] : flight.parcels.filter(isAhead)
     const first = this.#send(later.length === 0 ? flight.parcels : flight.parcels.filter((each) => !isAhead(each)))
     if (later.length === 0) return first
-    await Promise.all(ahead.map(({ done }) => done))
+    const inTheWay = ahead.filter(({ flight: { keys } }) => later.some(({ event }) => keys.has(event.key)))
+    await Promise.all(inTheWay.map(({ done }) => done))
     const isLost = earlier.some(({ flight: { landing } }) => landing === null)
     const [one, two] = [await first, isLost ? null : await this.#send(later)]
     return one && two && joined(one, two)

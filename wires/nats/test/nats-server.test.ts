@@ -10,8 +10,7 @@ import { sleep, systemEnv } from 'quadrille'
 import type { IncomingMessage } from 'quadrille'
 import { nats } from '../src/index.ts'
 import { subjectOf } from '../src/nats-message.ts'
-import { natsSettings } from '../src/nats-options.ts'
-import { ensureConsumer, settleMs } from '../src/nats-topology.ts'
+import { settleMs } from '../src/nats-topology.ts'
 import { natsPlace } from './nats-harness.ts'
 
 const server = realBroker('nats')

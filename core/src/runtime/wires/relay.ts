@@ -44,7 +44,6 @@ export interface RelayContext {
   readonly opened: Promise<void>
 }
 
-/** A part of what may be in the air: while one page lands, the next is on its way, even where every page has every key. */
 const pageMax = 250
 const probeMax = 10
 const pauseAfterErrorMs = 50

@@ -7,7 +7,7 @@ import type { Talk, Told } from './book.ts'
 import { looking, Missing } from './looking.ts'
 import { judgeTimeout } from './timeouts.ts'
 import { judgeViews } from './views.ts'
-import type { Invariants, SimDb, WorldView } from './options.ts'
+import type { Invariants } from './options.ts'
 import type { SimRun } from './sim-run.ts'
 
 /** The codes of all oracles. */
@@ -262,41 +262,4 @@ export function violate(run: SimRun, code: string, { subject, message }: { subje
   const { ignore } = run.stage.options
   if (ignore?.includes(code) || ignore?.includes(subject)) return
   run.violate(code, subject, message)
-}
-
-/** The world as invariants see it. */
-export function viewOf(run: SimRun): WorldView {
-  const dbs = new Map<string, SimDb>()
-  return {
-    get conversations() {
-      return run.book.talks.map(({ label, input, outcome, told }) => ({
-        label,
-        input,
-        outcome,
-        events: told.map(({ event }) => ({
-          type: event.type,
-          key: event.key,
-          data: JSON.parse(event.data) as unknown,
-        })),
-      }))
-    },
-    db(service) {
-      const name = typeof service === 'string' ? service : service.name
-      let db = dbs.get(name)
-      if (!db) {
-        const machine = run.stage.machine(name)
-        const all: SimDb['all'] = (sql, ...params) =>
-          machine.look(run.states.get(name)!, `${sql} ${JSON.stringify(params)}`, (tables) =>
-            tables.rows(sql, ...params),
-          )
-        db = { all, get: (sql, ...params) => all(sql, ...params)[0] }
-        dbs.set(name, db)
-      }
-      return db
-    },
-    get outside() {
-      return run.stage.outside.look(run.outside)
-    },
-    hasDead: (reaction) => run.dead.some((letter) => reaction === undefined || letter.reaction === reaction),
-  }
 }

@@ -13,9 +13,10 @@ import { Book, type Talk } from './book.ts'
 import { judgeOverlap, type Overlap } from './isolation.ts'
 import { looking } from './looking.ts'
 import type { Dead, Input, State, Transition } from './machine-types.ts'
-import { judgeStep, problemsOf, viewOf } from './oracles.ts'
+import { judgeStep, problemsOf } from './oracles.ts'
 import type { Effect, SimHost } from './outside.ts'
 import type { OutsideState } from './outside-machine.ts'
+import { RunView } from './run-view.ts'
 import type { Chooser, Choice, FaultKind, Step, TraceEntry, Violation } from './schedule-types.ts'
 import { Calls, type PendingCall } from './sim-calls.ts'
 import { SimEnv, startMs, type Invocation } from './sim-env.ts'
@@ -43,7 +44,8 @@ export class SimRun implements SimHost {
   /** Answers of the outside that were not the normal ones. */
   outcomes = 0
   readonly dead: Dead[] = []
-  readonly view = viewOf(this)
+  /** As invariants see it. */
+  readonly view = new RunView(this)
   /** Where every service stands. */
   readonly states = new Map<string, State>()
   outside: OutsideState

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import type { NewEvent } from '../contracts/index.ts'
 import { emittedList, newEvents } from '../runtime/emit.ts'
+import type { Soon } from '../runtime/soon.ts'
 import type { Returned } from '../service/index.ts'
 import type { Talk } from './book.ts'
 import type { Transition } from './machine-types.ts'
@@ -26,6 +27,7 @@ class Died {}
 export class Beginnings {
   readonly #stage: Stage
   readonly #known = new Map<string, Begun>()
+  readonly #names = new Map<string, string>()
   /** The services in which something is done to begin a conversation. */
   readonly #touched = new Set<string>()
 
@@ -33,20 +35,33 @@ export class Beginnings {
     this.#stage = stage
   }
 
-  async begin(run: SimRun, talk: Talk, fault: FaultKind | undefined): Promise<Begun> {
-    const name = `begin ${talk.label} ${hash('md5', JSON.stringify(talk.input) ?? '', 'base64')}`
-    const key = () =>
-      [name, fault, run.floorMs, ...[...this.#touched].map((service) => run.states.get(service)!.name)].join('|')
-    const known = this.#stage.remembers ? this.#known.get(key()) : undefined
-    if (known) return known
+  begin(run: SimRun, talk: Talk, fault: FaultKind | undefined): Soon<Begun> {
+    const known = this.#stage.remembers ? this.#known.get(this.#keyOf(run, talk, fault)) : undefined
+    return known ?? this.#really(run, talk, fault)
+  }
+
+  async #really(run: SimRun, talk: Talk, fault: FaultKind | undefined): Promise<Begun> {
     const before = new Map(run.states)
-    const begun = await new Beginning(this.#stage, run, { name, fault }).run(talk)
+    const begun = await new Beginning(this.#stage, run, { name: this.#nameOf(talk), fault }).run(talk)
     for (const { service } of begun.transitions) this.#touched.add(service)
     const after = new Map(run.states)
     for (const [service, state] of before) run.states.set(service, state)
-    this.#known.set(key(), begun)
+    this.#known.set(this.#keyOf(run, talk, fault), begun)
     for (const [service, state] of after) run.states.set(service, state)
     return begun
+  }
+
+  #keyOf(run: SimRun, talk: Talk, fault: FaultKind | undefined): string {
+    let key = `${this.#nameOf(talk)}|${fault}|${run.floorMs}`
+    for (const service of this.#touched) key += `|${run.states.get(service)!.name}`
+    return key
+  }
+
+  #nameOf({ label, inputText }: Talk): string {
+    const plain = `${label} ${inputText}`
+    let name = this.#names.get(plain)
+    if (name === undefined) this.#names.set(plain, (name = `begin ${label} ${hash('md5', inputText, 'base64')}`))
+    return name
   }
 }
 

@@ -28,10 +28,17 @@ export class Talk {
   readonly ends: { readonly status: 'success' | 'failure'; readonly told: Told }[] = []
   readonly told: Told[] = []
   readonly effects: Made[] = []
+  /** How many of them have been judged. */
+  judgedEffects = 0
+  #inputText: string | undefined
 
   constructor(label: string, input: unknown) {
     this.label = label
     this.input = input
+  }
+
+  get inputText(): string {
+    return (this.#inputText ??= JSON.stringify(this.input) ?? '')
   }
 
   /** The net of an effect: how often it was done and not undone. */

@@ -1,5 +1,7 @@
 /** Looking at tables and fakes that stand somewhere else at the moment. */
 
+import type { Soon } from '../runtime/soon.ts'
+
 /** Thrown by whoever looks at something that is not there yet: bring it, and look again. */
 export class Missing {
   readonly bring: () => Promise<void>
@@ -10,13 +12,11 @@ export class Missing {
 }
 
 /** Runs something that looks at tables and fakes, as often as it takes until all of them are there. */
-export async function looking<T>(look: () => T): Promise<T> {
-  for (;;) {
-    try {
-      return look()
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error
-      await error.bring()
-    }
+export function looking<T>(look: () => T): Soon<T> {
+  try {
+    return look()
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error
+    return error.bring().then(() => looking(look))
   }
 }

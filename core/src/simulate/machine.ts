@@ -9,6 +9,7 @@
 import { isQuadrilleError, NonRetryable } from '../base/index.ts'
 import { isEmitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
 import type { Hooks } from '../runtime/hooks.ts'
+import type { Soon } from '../runtime/soon.ts'
 import type { Doorman } from './instrument.ts'
 import type { FaultKind } from './schedule-types.ts'
 import { SimEnv, startMs } from './sim-env.ts'
@@ -65,12 +66,14 @@ export class Machine implements Doorman {
   }
 
   /** The state before anything has happened. */
-  async root(): Promise<State> {
-    if (!this.#root) {
-      await this.#restart()
-      this.#root = this.#intern(undefined)
-      this.#at = this.#root
-    }
+  root(): Soon<State> {
+    return this.#root ?? this.#begin()
+  }
+
+  async #begin(): Promise<State> {
+    await this.#restart()
+    this.#root = this.#intern(undefined)
+    this.#at = this.#root
     return this.#root
   }
 
@@ -80,9 +83,12 @@ export class Machine implements Doorman {
   }
 
   /** Does the input. @param always - Also when it is known what it leads to: something else follows from doing it. */
-  async step(state: State, input: Input, always = false): Promise<Transition> {
+  step(state: State, input: Input, always = false): Soon<Transition> {
     const known = this.#room.remembers && !always ? state.next.get(input.key) : undefined
-    if (known) return known
+    return known ?? this.#learn(state, input)
+  }
+
+  async #learn(state: State, input: Input): Promise<Transition> {
     if (input.readsFrom) await this.#keep(input.readsFrom)
     await this.moveTo(state)
     this.#at = undefined

@@ -18,24 +18,27 @@ export const oracleCodes = [
 
 const times = (count: number): string => (count === 1 ? 'once' : count === 2 ? 'twice' : `${count} times`)
 
-/** What must hold at any time. */
-export async function judgeStep(run: SimRun): Promise<void> {
+/** What must hold at any time; a promise only where invariants are asked. */
+export function judgeStep(run: SimRun): Promise<void> | undefined {
   for (const talk of run.book.talks) {
     if (talk.ends.length > 1) {
       const names = talk.ends.map(({ told }) => told.name).join(' and ')
       violate(run, 'TWO_ENDS', { subject: '', message: `${talk.label} has ended ${times(talk.ends.length)}: ${names}` })
     }
-    judgeRepeats(run, talk)
+    if (talk.effects.length > talk.judgedEffects) judgeRepeats(run, talk)
+    talk.judgedEffects = talk.effects.length
   }
-  judgeLetters(run)
-  await judgeInvariants(run, run.stage.options.always)
+  if (run.dead.length > run.judgedLetters) judgeLetters(run)
+  run.judgedLetters = run.dead.length
+  const { always } = run.stage.options
+  return always && judgeInvariants(run, always)
 }
 
 /** Codes of dead letters that end what would go on for ever. */
 const storms: ReadonlySet<string> = new Set(['HOPS_EXCEEDED', 'CONVERSATION_BUDGET_EXCEEDED'])
 
 function judgeLetters(run: SimRun): void {
-  for (const { service, reaction, code, problem, correlationId } of run.dead) {
+  for (const { service, reaction, code, problem, correlationId } of run.dead.slice(run.judgedLetters)) {
     const label = run.book.talkOf(correlationId)?.label ?? 'a conversation'
     const where = `${service}/${reaction}`
     if (storms.has(code))

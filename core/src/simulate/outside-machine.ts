@@ -2,6 +2,7 @@
  * The world outside as a machine, like the services: what a fake answers follows from what it was asked so far, and from the
  * answers that the schedule chose. What is known is not asked again.
  */
+import type { Soon } from '../runtime/soon.ts'
 import { Missing } from './looking.ts'
 import type { CallWanted } from './machine-types.ts'
 import { simOf, type Effect, type Sim, type SimHost } from './outside.ts'
@@ -35,6 +36,8 @@ export interface OutsideResult {
   readonly to: OutsideState
   readonly how: 'answer' | 'error'
   readonly value: unknown
+  /** The value as a text. */
+  readonly shown: string
   readonly effects: readonly Effect[]
 }
 
@@ -80,11 +83,11 @@ export class OutsideMachine implements SimHost {
   }
 
   /** Makes a call. */
-  async step(
+  step(
     state: OutsideState,
     call: CallWanted,
-    how: { losing: Losing; floorMs: number; ask: Ask },
-  ): Promise<OutsideResult> {
+    how: { readonly losing: Losing; readonly floorMs: number; readonly ask: Ask },
+  ): Soon<OutsideResult> {
     const { losing, floorMs, ask } = how
     const key = `${call.key}|${losing ?? ''}|${floorMs}`
     const outcomes: string[] = []
@@ -97,12 +100,11 @@ export class OutsideMachine implements SimHost {
       if (!then) decision.ask.answers.set(outcome, (then = {}))
       decision = then
     }
-    if (decision.result) return decision.result
-    await this.moveTo(state)
-    return this.#really(state, { call, losing, floorMs, outcomes }, { decision, ask })
+    return decision.result ?? this.#really(state, { call, losing, floorMs, outcomes }, { decision, ask })
   }
 
   async #really(state: OutsideState, asked: Asked, more: { decision: Decision; ask: Ask }): Promise<OutsideResult> {
+    await this.moveTo(state)
     const outcomes = [...asked.outcomes]
     let { decision } = more
     let known = 0
@@ -125,7 +127,8 @@ export class OutsideMachine implements SimHost {
       next: new Map(),
     }
     this.#at = to
-    decision.result = { to, how, value, effects: this.#effects }
+    const shown = how === 'error' ? String(value) : JSON.stringify(value)
+    decision.result = { to, how, value, shown, effects: this.#effects }
     return decision.result
   }
 

@@ -9,13 +9,15 @@
  * anyone outside; where a process can die within, there are faults.
  */
 import type { NewEvent } from '../contracts/index.ts'
+import { whenThere, type Soon } from '../runtime/soon.ts'
+import type { Begun } from './begin.ts'
 import { Book, type Talk } from './book.ts'
 import { judgeOverlap, type Overlap } from './isolation.ts'
 import { looking } from './looking.ts'
 import type { Dead, Input, State, Transition } from './machine-types.ts'
 import { judgeStep, problemsOf } from './oracles.ts'
 import type { Effect, SimHost } from './outside.ts'
-import type { OutsideState } from './outside-machine.ts'
+import type { OutsideResult, OutsideState } from './outside-machine.ts'
 import { RunView } from './run-view.ts'
 import type { Chooser, Choice, FaultKind, Step, TraceEntry, Violation } from './schedule-types.ts'
 import { Calls, type PendingCall } from './sim-calls.ts'
@@ -44,6 +46,8 @@ export class SimRun implements SimHost {
   /** Answers of the outside that were not the normal ones. */
   outcomes = 0
   readonly dead: Dead[] = []
+  /** How many of them have been judged. */
+  judgedLetters = 0
   /** As invariants see it. */
   readonly view = new RunView(this)
   /** Where every service stands. */
@@ -57,7 +61,7 @@ export class SimRun implements SimHost {
   readonly #hoped: Set<string>
   #order = 0
   #chain: number | undefined
-  readonly #begins: { readonly talk: Talk; readonly order: number }[]
+  readonly #begins: { readonly talk: Talk; readonly step: Step }[]
   readonly #chooser: Chooser
 
   constructor(stage: Stage, chooser: Chooser, inputs: readonly unknown[]) {
@@ -68,7 +72,13 @@ export class SimRun implements SimHost {
     this.calls = new Calls(this)
     this.outside = stage.outside.root
     this.#hoped = new Set(Object.keys(stage.options.eventually ?? {}))
-    this.#begins = this.book.talks.map((talk) => ({ talk, order: this.nextOrder() }))
+    this.#begins = this.book.talks.map((talk) => ({ talk, step: this.#beginning(talk) }))
+  }
+
+  #beginning({ label }: Talk): Step {
+    const order = this.nextOrder()
+    const faults = this.stage.beginFaults
+    return { kind: 'begin', name: `begin ${label}`, service: null, order, chain: order, faults, early: false }
   }
 
   nextOrder(): number {
@@ -96,8 +106,10 @@ export class SimRun implements SimHost {
       const choice = this.#chooser.step(enabled)
       if (!choice) return false
       this.stage.did(choice.step, enabled)
-      await this.#perform(choice)
-      await judgeStep(this)
+      const doing = this.#perform(choice)
+      if (doing instanceof Promise) await doing
+      const judging = judgeStep(this)
+      if (judging) await judging
       if (this.#hoped.size > 0) await this.#hope()
       if (this.violations.length > 0) return false
     }
@@ -140,19 +152,16 @@ export class SimRun implements SimHost {
 
   /** What can happen next, oldest first. */
   enabled(): Step[] {
-    const steps: Step[] = this.#begins.map(({ talk, order }) => ({
-      kind: 'begin', name: `begin ${talk.label}`, service: null, order, chain: order, faults: this.stage.beginFaults,
-      early: false,
-    })) // prettier-ignore
-    for (const { step, event } of this.wires.deliverable()) steps.push(this.#overlapping(step, event.key))
-    for (const { step, wanted } of this.calls.pending) steps.push(this.#overlapping(step, wanted.invocation.key))
+    const steps: Step[] = []
+    for (const { step } of this.#begins) steps.push(step)
+    for (const { step, event } of this.wires.deliverable()) insert(steps, this.#overlapping(step, event.key))
+    for (const { step, wanted } of this.calls.pending) insert(steps, this.#overlapping(step, wanted.invocation.key))
     let next: string | undefined
     let nextAt = this.floorMs + horizonMs
     for (const [service, state] of this.states) {
-      if (state.nextAt <= this.floorMs) steps.push(this.#timed('due', service))
+      if (state.nextAt <= this.floorMs) insert(steps, this.#timed('due', service))
       else if (state.nextAt < nextAt) [next, nextAt] = [service, state.nextAt]
     }
-    steps.sort((a, b) => a.order - b.order)
     const early = steps.length > 0
     for (const link of this.wires.down) steps.push({ ...this.#timed('heal', link), service: null, faults: [] })
     if (next !== undefined) steps.push({ ...this.#timed('time', next), early })
@@ -171,27 +180,28 @@ export class SimRun implements SimHost {
     return { kind, name, service, order: this.#order, chain: 0, faults: timedFaults, early: false }
   }
 
-  async #perform({ step, fault }: Choice): Promise<void> {
+  /** A promise only when something has to be really done. */
+  #perform({ step, fault }: Choice): Soon<void> {
     const { name, kind, service, early } = step
     this.#chain = step.chain
-    const at = this.trace.length
-    if (kind === 'begin') await this.#begin(step, fault)
-    else if (kind === 'deliver') await this.#deliver(this.wires.take(step), fault)
-    else if (kind === 'heal') this.wires.heal(name.replace(/ is up again$/, ''))
-    else if (kind === 'call') await this.#call(this.calls.take(step), fault)
-    else {
-      this.floorMs = Math.max(this.floorMs, this.states.get(service!)!.nextAt)
-      await this.#feed(service!, { kind: 'tick', key: 'tick', fault })
-    }
     const shown = early ? 'early timer' : fault
     if (shown !== undefined) this.faults.push(shown)
-    this.trace.splice(at, 0, { name, kind, service, fault: shown })
+    this.trace.push({ name, kind, service, fault: shown })
+    if (kind === 'begin') return this.#begin(step, fault)
+    if (kind === 'deliver') return this.#deliver(this.wires.take(step), fault)
+    if (kind === 'heal') return this.wires.heal(name.replace(/ is up again$/, ''))
+    if (kind === 'call') return this.#call(this.calls.take(step), fault)
+    this.floorMs = Math.max(this.floorMs, this.states.get(service!)!.nextAt)
+    return this.#feed(service!, { kind: 'tick', key: 'tick', fault })
   }
 
-  async #begin(step: Step, fault: FaultKind | undefined): Promise<void> {
-    const index = this.#begins.findIndex(({ order }) => order === step.order)
+  #begin(step: Step, fault: FaultKind | undefined): Soon<void> {
+    const index = this.#begins.findIndex((each) => each.step === step)
     const { talk } = this.#begins.splice(index, 1)[0]!
-    const begun = await this.stage.begin(this, talk, fault)
+    return whenThere(this.stage.begin(this, talk, fault), (begun) => this.#begun(talk, begun))
+  }
+
+  #begun(talk: Talk, begun: Begun): void {
     for (const { service, transition } of begun.transitions) {
       talk.begun = true
       this.last.delete(service)
@@ -200,38 +210,43 @@ export class SimRun implements SimHost {
     for (const event of begun.published) this.#emitted(event, { from: null, beginning: talk })
   }
 
-  async #deliver(message: Message, fault: FaultKind | undefined): Promise<void> {
+  #deliver(message: Message, fault: FaultKind | undefined): Soon<void> {
     const { event, to } = message
     if (fault === 'link down') return this.wires.cut(message)
     if (fault === 'duplicate') this.wires.again(message, this.nextOrder())
     const before = this.arrivals.get(to) ?? []
     if (!before.includes(event.id)) this.arrivals.set(to, [...before, event.id])
     const passed = fault === 'duplicate' ? undefined : fault
-    await this.#feed(to, { kind: 'receive', key: `receive|${event.id}`, event, fault: passed }, event.key)
+    return this.#feed(to, { kind: 'receive', key: `receive|${event.id}`, event, fault: passed }, event.key)
   }
 
-  async #call(call: PendingCall, fault: FaultKind | undefined): Promise<void> {
-    const { service, wanted } = call
-    const answer = { kind: 'answer', call: wanted.key } as const
+  #call(call: PendingCall, fault: FaultKind | undefined): Soon<void> {
+    const { wanted } = call
     if (fault === 'request late') {
       this.calls.late(call)
-      return this.#feed(service, { ...answer, key: `timeout|${wanted.key}`, how: 'timeout', fault: undefined })
+      return this.#timeout(call)
     }
     const losing = fault === 'request lost' || fault === 'answer lost' ? fault : undefined
     const ask = (operation: string, options: readonly string[]) =>
       this.#outcome(operation, { options, by: wanted.invocation })
     const { floorMs } = this
-    const result = await this.stage.outside.step(this.outside, wanted, { losing, floorMs, ask })
-    this.outside = result.to
-    for (const effect of result.effects) this.#effect(effect, wanted.invocation)
-    if (call.isLate) return
-    const { how, value } = result
-    const passed = losing === undefined && fault !== 'timeout' ? fault : undefined
-    if (fault === 'timeout')
-      return this.#feed(service, { ...answer, key: `timeout|${wanted.key}`, how: 'timeout', fault: undefined })
-    const shown = how === 'error' ? String(value) : JSON.stringify(value)
+    const result = this.stage.outside.step(this.outside, wanted, { losing, floorMs, ask })
+    return whenThere(result, (made) => this.#called(call, losing === undefined ? fault : undefined, made))
+  }
+
+  #called(call: PendingCall, fault: FaultKind | undefined, { to, how, value, effects, shown }: OutsideResult): Soon<void> {
+    const { service, wanted, isLate } = call
+    this.outside = to
+    for (const effect of effects) this.#effect(effect, wanted.invocation)
+    if (isLate) return undefined
+    if (fault === 'timeout') return this.#timeout(call)
     const key = `${how}|${wanted.key}|${shown}`
-    return this.#feed(service, { ...answer, key, how, value, fault: passed }, wanted.invocation.key)
+    return this.#feed(service, { kind: 'answer', call: wanted.key, key, how, value, fault }, wanted.invocation.key)
+  }
+
+  /** Whoever has called gives up. */
+  #timeout({ service, wanted: { key } }: PendingCall): Soon<void> {
+    return this.#feed(service, { kind: 'answer', call: key, key: `timeout|${key}`, how: 'timeout', fault: undefined })
   }
 
   /**
@@ -239,35 +254,28 @@ export class SimRun implements SimHost {
    *
    * @param of - The key of the event that is handled, where another one's handling could overlap with it.
    */
-  async #feed(service: string, plain: Omit<Input, 'floorMs'>, of?: string): Promise<void> {
+  #feed(service: string, plain: Omit<Input, 'floorMs'>, of?: string): Soon<void> {
     const { floorMs } = this
-    const last = this.last.get(service)
-    const overlap = plain.fault === 'stale read' ? last : undefined
-    const input = overlap ? { ...plain, fault: undefined, readsFrom: overlap.before } : plain
-    const key = `${input.key}|${plain.fault ?? ''}|${floorMs}${overlap ? `|${overlap.before.name}` : ''}`
+    const { doubts } = this.stage
+    const overlap = plain.fault === 'stale read' ? this.last.get(service) : undefined
+    const key = `${plain.key}|${plain.fault ?? ''}|${floorMs}${overlap ? `|${overlap.before.name}` : ''}`
+    const input = overlap
+      ? { ...plain, key, floorMs, fault: undefined, readsFrom: overlap.before }
+      : { ...plain, key, floorMs }
     const machine = this.stage.machines.get(service)!
     const state = this.states.get(service)!
-    const known = state.next.get(key)
-    if (this.stage.doubts) machine.distrust()
-    const transition = await machine.step(state, { ...input, key, floorMs }, this.stage.doubts)
-    if (this.stage.doubts && known && !isSame(known, transition)) this.#differs(service, input.key)
-    this.last.delete(service)
-    if (
-      of !== undefined &&
-      plain.fault === undefined &&
-      this.stage.readCommitted.has(service) &&
-      state !== transition.to
-    )
-      this.last.set(service, {
-        key: of,
-        order: this.#order,
-        before: state,
-        input: { ...input, key, floorMs },
-        transition,
-      })
-    if (overlap)
-      await judgeOverlap(this, { service, overlap, state, transition, input: { ...plain, floorMs, fault: undefined } })
-    this.#apply(service, transition)
+    const known = doubts ? state.next.get(key) : undefined
+    if (doubts) machine.distrust()
+    return whenThere(machine.step(state, input, doubts), (transition) => {
+      if (known && !isSame(known, transition)) this.#differs(service, plain.key)
+      this.last.delete(service)
+      const canOverlap = of !== undefined && plain.fault === undefined && this.stage.readCommitted.has(service)
+      if (canOverlap && state !== transition.to)
+        this.last.set(service, { key: of, order: this.#order, before: state, input, transition })
+      if (!overlap) return this.#apply(service, transition)
+      const second = { service, overlap, state, transition, input: { ...plain, floorMs, fault: undefined } }
+      return judgeOverlap(this, second).then(() => this.#apply(service, transition))
+    })
   }
 
   #differs(service: string, key: string): void {
@@ -337,3 +345,11 @@ const isSame = (a: Transition, b: Transition): boolean =>
   a.emitted.every(({ id }, index) => id === b.emitted[index]!.id)
 
 const timedFaults: readonly FaultKind[] = ['crash before commit', 'crash after commit']
+
+/** Keeps them oldest first. */
+function insert(steps: Step[], step: Step): void {
+  let at = steps.length
+  while (at > 0 && steps[at - 1]!.order > step.order) at--
+  if (at === steps.length) steps.push(step)
+  else steps.splice(at, 0, step)
+}

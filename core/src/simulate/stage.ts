@@ -1,6 +1,7 @@
 /** Everything that is made once and used by all schedules: the choreography with its doors, the tables, the options. */
 import { QuadrilleError, systemEnv } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
+import type { Soon } from '../runtime/soon.ts'
 import { decodeData, matches, type AnyPattern, type NewEvent } from '../contracts/index.ts'
 import { emitsOf, type AnyService, type Choreography } from '../service/index.ts'
 import { autoOutside, AutoAnswers } from './auto-fake.ts'
@@ -135,7 +136,10 @@ export class Stage implements MachineRoom, OutsideRoom {
   /** A schedule begins. */
   async enter(run: SimRun): Promise<void> {
     this.#run = run
-    for (const [name, machine] of this.machines) run.states.set(name, await machine.root())
+    for (const [name, machine] of this.machines) {
+      const root = machine.root()
+      run.states.set(name, root instanceof Promise ? await root : root)
+    }
     if (!this.#remembers) await run.materialise()
     // A handler that goes to the outside by itself may be the first who does.
     else if (this.outside.fakes === undefined) await this.outside.moveTo(this.outside.root)
@@ -162,7 +166,7 @@ export class Stage implements MachineRoom, OutsideRoom {
     this.sandbox.env = machine ? env : undefined
   }
 
-  begin(run: SimRun, talk: Talk, fault: FaultKind | undefined): Promise<Begun> {
+  begin(run: SimRun, talk: Talk, fault: FaultKind | undefined): Soon<Begun> {
     return this.#beginnings.begin(run, talk, fault)
   }
 

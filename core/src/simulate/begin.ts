@@ -131,7 +131,7 @@ class Beginning {
     const isFirst = number === 1
     const fault = isFirst ? this.#fault : undefined
     const input = {
-      kind: 'work', key: `${this.#name}#${number}|${fault}|${floorMs}`, name: `${this.#name}#${number}`, floorMs, fault,
+      kind: 'work', key: `${this.#name}#${number}`, name: `${this.#name}#${number}`, floorMs, fault,
       work: (process: SimProcess, env: SimEnv) => transaction(process, env, work),
     } as const // prettier-ignore
     const outer = this.#stage.sandbox.env

@@ -121,8 +121,9 @@ abstract class RandomChooser implements Chooser {
   }
 
   step(enabled: readonly Step[]): Choice {
-    const now = enabled.filter((step) => !step.early)
-    const early = enabled.find((step) => step.early)
+    const last = enabled[enabled.length - 1]!
+    const early = last.early ? last : undefined
+    const now = early ? enabled.slice(0, -1) : enabled
     if (this.#faultsLeft > 0 && early && this.#kinds.has('early timer') && this.random.next() < this.#share / 2) {
       this.#faultsLeft -= 1
       return { step: early, fault: undefined }

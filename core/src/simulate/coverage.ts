@@ -36,7 +36,9 @@ export class Coverage {
   readonly #emitted = new Set<string>()
   readonly #possible = new Set<string>()
   readonly #tried = new Set<string>()
-  readonly #known = new Set<string>()
+  /** For each step that was done, those of its service that were possible in its place; null for one that is not counted. */
+  readonly #met = new Map<string, Set<string> | null>()
+  readonly #taken = new Set<string>()
 
   constructor(stage: Stage) {
     this.#stage = stage
@@ -44,26 +46,31 @@ export class Coverage {
 
   /** A step is done, and others of its service could have been. */
   did(step: Step, enabled: readonly Step[]): void {
-    if (repeated.test(step.name)) return
     const { name, kind, service } = step
-    if (!this.#known.has(name)) {
-      this.#known.add(name)
-      if (kind === 'time') this.#possible.add(`early timer at ${plainName(name)}`)
-      for (const fault of step.faults) this.#possible.add(`${fault} at ${plainName(name)}`)
-    }
-    if (kind !== 'deliver' && kind !== 'call') return
+    let met = this.#met.get(name)
+    if (met === undefined) this.#met.set(name, (met = this.#meet(step)))
+    if (met === null || (kind !== 'deliver' && kind !== 'call')) return
     for (const other of enabled) {
-      if (other.service !== service || other.order === step.order) continue
-      const pair = `${name}\n${other.name}`
-      if (this.#known.has(pair)) continue
-      this.#known.add(pair)
+      if (other.service !== service || other.order === step.order || met.has(other.name)) continue
+      met.add(other.name)
       if ((other.kind === 'deliver' || other.kind === 'call') && !repeated.test(other.name))
         this.#race(name, other.name)
     }
   }
 
+  #meet({ name, kind, faults }: Step): Set<string> | null {
+    if (repeated.test(name)) return null
+    if (kind === 'time') this.#possible.add(`early timer at ${plainName(name)}`)
+    for (const fault of faults) this.#possible.add(`${fault} at ${plainName(name)}`)
+    return new Set()
+  }
+
   take(run: SimRun): void {
-    for (const { event } of run.book.told.values()) this.#emitted.add(`${event.source}/${event.reaction} ${event.type}`)
+    for (const { event } of run.book.told.values()) {
+      if (this.#taken.has(event.id)) continue
+      this.#taken.add(event.id)
+      this.#emitted.add(`${event.source}/${event.reaction} ${event.type}`)
+    }
     for (const { name, fault } of run.trace)
       if (fault !== undefined && !repeated.test(name)) this.#tried.add(`${fault} at ${plainName(name)}`)
   }

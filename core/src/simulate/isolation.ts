@@ -35,15 +35,13 @@ interface Second {
 export async function judgeOverlap(run: SimRun, { service, overlap, state, transition, input }: Second): Promise<void> {
   if (transition.failed) return
   const machine = run.stage.machine(service)
-  const keyed = { ...input, key: `${input.key}||${input.floorMs}` }
-  const after = await machine.step(state, keyed)
+  const after = await machine.step(state, input)
   if (after.to === transition.to) return
   const rows = (at: State) => looking(() => machine.look(at, 'rows of a view', rowsOf))
   const got = [...(await rows(transition.to)), ...emitted(overlap.transition, transition)].join('\n')
   if (got === [...(await rows(after.to)), ...emitted(overlap.transition, after)].join('\n')) return
-  const alone = await machine.step(overlap.before, keyed)
-  const { floorMs, ...first } = overlap.input
-  const other = await machine.step(alone.to, { ...first, floorMs })
+  const alone = await machine.step(overlap.before, input)
+  const other = await machine.step(alone.to, overlap.input)
   if (got === [...(await rows(other.to)), ...emitted(other, alone)].join('\n')) return
   const shown = firstDifference(await rows(transition.to), await rows(after.to))
   violate(run, 'LOST_UPDATE', {

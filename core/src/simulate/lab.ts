@@ -50,14 +50,16 @@ export class Lab {
   /** Runs one schedule; `meet` is handed the run before it begins. */
   async trial(chooser: Chooser, inputs: readonly unknown[], meet?: (run: SimRun) => void): Promise<Trial> {
     const baselines: (Baseline | undefined)[] = []
-    for (const input of inputs) baselines.push(await this.baseline(input))
+    for (const input of inputs) {
+      const name = JSON.stringify(input) ?? ''
+      const isKnown = this.#baselines.has(name)
+      baselines.push(isKnown ? this.#baselines.get(name) : await this.#makeBaseline(name, input))
+    }
     return this.#trial(chooser, inputs, { meet, judge: (run) => this.#judge(run, baselines) })
   }
 
   /** What a conversation with this input does by default; undefined when even that goes wrong. */
-  async baseline(input: unknown): Promise<Baseline | undefined> {
-    const name = JSON.stringify(input) ?? ''
-    if (this.#baselines.has(name)) return this.#baselines.get(name)
+  async #makeBaseline(name: string, input: unknown): Promise<Baseline | undefined> {
     const { run, quiescent } = await this.#trial(defaultChooser, [input], {})
     const baseline = quiescent && run.violations.length === 0 ? await baselineOf(run) : undefined
     this.#baselines.set(name, baseline)
@@ -105,10 +107,8 @@ export class Lab {
 
   /** Two schedules that come to the same end in the same way are judged once. */
   async #judge(run: SimRun, baselines: readonly (Baseline | undefined)[]): Promise<void> {
-    const isHoping = [...run.hoped()].join()
-    const inputs = run.book.talks.map(({ input, outcome }) => [input, outcome])
-    const how = [run.outcomes > 0, run.faults.every((fault) => masked.has(fault)), isHoping, JSON.stringify(inputs)]
-    const key = hash('md5', [run.seen, ...how].join('\n'), 'base64')
+    let key = `${run.seen}\n${run.outcomes > 0} ${run.faults.every((fault) => masked.has(fault))} ${[...run.hoped()].join()}`
+    for (const { inputText, outcome } of run.book.talks) key += `\n${outcome} ${inputText}`
     const known = this.#judged.get(key)
     if (known) for (const { code, subject, message } of known) run.violate(code, subject, message)
     else {

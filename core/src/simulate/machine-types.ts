@@ -4,9 +4,11 @@ import type { FaultKind } from './schedule-types.ts'
 import type { Machine } from './machine.ts'
 import type { Invocation, SimEnv } from './sim-env.ts'
 import type { SimProcess } from './sim-process.ts'
+import type { Transitions } from './transitions.ts'
 
-/** What happens to a service. `key` tells inputs apart. */
+/** What happens to a service. */
 export interface Input {
+  /** Tells inputs apart, with `kind`, `floorMs`, `fault` and `readsFrom`. */
   readonly key: string
   readonly kind: 'receive' | 'answer' | 'tick' | 'work'
   readonly floorMs: number
@@ -50,7 +52,7 @@ export interface State {
   /** A short name: states of a service with the same one are the same. */
   readonly name: string
   readonly before: { readonly state: State; readonly input: Input } | undefined
-  readonly next: Map<string, Transition>
+  readonly next: Transitions
   readonly calls: readonly CallWanted[]
   /** When it next has something to do by itself. */
   readonly nextAt: number

@@ -18,6 +18,7 @@ import { Missing } from './looking.ts'
 import type { CallWanted, Dead, Input, MachineRoom, State, Transition } from './machine-types.ts'
 import type { Snapshot } from './sim-statements.ts'
 import { stateText } from './state-text.ts'
+import { Transitions } from './transitions.ts'
 
 interface Flight extends CallWanted {
   readonly resolve: (answer: unknown) => void
@@ -84,7 +85,7 @@ export class Machine implements Doorman {
 
   /** Does the input. @param always - Also when it is known what it leads to: something else follows from doing it. */
   step(state: State, input: Input, always = false): Soon<Transition> {
-    const known = this.#room.remembers && !always ? state.next.get(input.key) : undefined
+    const known = this.#room.remembers && !always ? state.next.get(input) : undefined
     return known ?? this.#learn(state, input)
   }
 
@@ -103,7 +104,7 @@ export class Machine implements Doorman {
       crashed,
       restless: this.#restless,
     }
-    state.next.set(input.key, transition)
+    state.next.set(input, transition)
     return transition
   }
 
@@ -176,7 +177,7 @@ export class Machine implements Doorman {
     if (known) return known
     const wanted = calls.map(({ key, invocation, make }) => ({ key, invocation, make }))
     const name = this.#states.size.toString(36)
-    const state: State = { name, before, next: new Map(), calls: wanted, nextAt, answers: new Map() }
+    const state: State = { name, before, next: new Transitions(), calls: wanted, nextAt, answers: new Map() }
     this.#states.set(hash, state)
     return state
   }

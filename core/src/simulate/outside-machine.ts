@@ -36,8 +36,8 @@ export interface OutsideResult {
   readonly to: OutsideState
   readonly how: 'answer' | 'error'
   readonly value: unknown
-  /** The value as a text. */
-  readonly shown: string
+  /** Tells it apart from other answers to this call. */
+  readonly key: string
   readonly effects: readonly Effect[]
 }
 
@@ -127,8 +127,8 @@ export class OutsideMachine implements SimHost {
       next: new Map(),
     }
     this.#at = to
-    const shown = how === 'error' ? String(value) : JSON.stringify(value)
-    decision.result = { to, how, value, shown, effects: this.#effects }
+    const key = `${how}|${asked.call.key}|${how === 'error' ? String(value) : JSON.stringify(value)}`
+    decision.result = { to, how, value, key, effects: this.#effects }
     return decision.result
   }
 

@@ -11,8 +11,7 @@ export async function redeliver(lab: Lab, run: SimRun): Promise<Violation | unde
     for (const [service, machine] of lab.stage.machines) {
       if (!machine.part.types.has(event.type) || event.source === service) continue
       const state = run.states.get(service)!
-      const key = `receive|${event.id}||${floorMs}`
-      const { to } = await machine.step(state, { kind: 'receive', key, event, floorMs, fault: undefined })
+      const { to } = await machine.step(state, { kind: 'receive', key: event.id, event, floorMs, fault: undefined })
       if (to === state) continue
       const message = `${name}, delivered to ${service} once more, has a second effect`
       return { code: 'REDELIVERY', subject: name, message }

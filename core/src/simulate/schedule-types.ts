@@ -21,7 +21,7 @@ export interface Step {
   /** The chain of causes it belongs to, for PCT. */
   readonly chain: number
   readonly faults: readonly FaultKind[]
-  /** True when it only comes early as a fault: time, while other things could still happen. */
+  /** True when it only comes early as a fault: time, while other things could still happen. It is the last of its list. */
   readonly early: boolean
 }
 

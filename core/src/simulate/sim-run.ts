@@ -48,17 +48,16 @@ export class SimRun implements SimHost {
   readonly dead: Dead[] = []
   /** How many of them have been judged. */
   judgedLetters = 0
-  /** As invariants see it. */
-  readonly view = new RunView(this)
   /** Where every service stands. */
   readonly states = new Map<string, State>()
   outside: OutsideState
   floorMs = startMs
   /** For each service, what it did last, if that was a handling. */
   readonly last = new Map<string, Overlap>()
-  /** For each service, the events that have come, in that order. */
+  /** For each view, the events that have come, in that order. */
   readonly arrivals = new Map<string, string[]>()
   readonly #hoped: Set<string>
+  #view: RunView | undefined
   #order = 0
   #chain: number | undefined
   readonly #begins: { readonly talk: Talk; readonly step: Step }[]
@@ -133,6 +132,11 @@ export class SimRun implements SimHost {
     return text
   }
 
+  /** As invariants see it. */
+  get view(): RunView {
+    return (this.#view ??= new RunView(this))
+  }
+
   /** What should have been true at some time and never was. */
   hoped(): Iterable<string> {
     return this.#hoped
@@ -158,13 +162,17 @@ export class SimRun implements SimHost {
     for (const { step, wanted } of this.calls.pending) insert(steps, this.#overlapping(step, wanted.invocation.key))
     let next: string | undefined
     let nextAt = this.floorMs + horizonMs
-    for (const [service, state] of this.states) {
-      if (state.nextAt <= this.floorMs) insert(steps, this.#timed('due', service))
-      else if (state.nextAt < nextAt) [next, nextAt] = [service, state.nextAt]
+    for (const { service } of this.stage.parts) {
+      const state = this.states.get(service.name)!
+      if (state.nextAt <= this.floorMs) insert(steps, this.#timed('due', service.name))
+      else if (state.nextAt < nextAt) {
+        next = service.name
+        nextAt = state.nextAt
+      }
     }
     const early = steps.length > 0
     for (const link of this.wires.down) steps.push({ ...this.#timed('heal', link), service: null, faults: [] })
-    if (next !== undefined) steps.push({ ...this.#timed('time', next), early })
+    if (next !== undefined) steps.push(this.#timed('time', next, early))
     return steps
   }
 
@@ -172,12 +180,12 @@ export class SimRun implements SimHost {
   #overlapping(step: Step, key: string): Step {
     const last = this.last.size > 0 && this.last.get(step.service!)
     if (!last || last.key === key || step.order > last.order || step.faults.length === 0) return step
-    return { ...step, faults: [...step.faults, 'stale read'] }
+    return { ...step, faults: withStaleRead(step.faults) }
   }
 
-  #timed(kind: 'due' | 'time' | 'heal', service: string): Step {
-    const name = { due: `due ${service}`, time: `time passes to ${service}`, heal: `${service} is up again` }[kind]
-    return { kind, name, service, order: this.#order, chain: 0, faults: timedFaults, early: false }
+  #timed(kind: 'due' | 'time' | 'heal', service: string, early = false): Step {
+    const name = timedNames[kind](service)
+    return { kind, name, service, order: this.#order, chain: 0, faults: timedFaults, early }
   }
 
   /** A promise only when something has to be really done. */
@@ -214,10 +222,15 @@ export class SimRun implements SimHost {
     const { event, to } = message
     if (fault === 'link down') return this.wires.cut(message)
     if (fault === 'duplicate') this.wires.again(message, this.nextOrder())
-    const before = this.arrivals.get(to) ?? []
-    if (!before.includes(event.id)) this.arrivals.set(to, [...before, event.id])
+    if (this.stage.views.has(to)) this.#arrived(to, event.id)
     const passed = fault === 'duplicate' ? undefined : fault
-    return this.#feed(to, { kind: 'receive', key: `receive|${event.id}`, event, fault: passed }, event.key)
+    return this.#feed(to, { kind: 'receive', key: event.id, event, fault: passed }, event.key)
+  }
+
+  #arrived(view: string, id: string): void {
+    const before = this.arrivals.get(view)
+    if (!before) this.arrivals.set(view, [id])
+    else if (!before.includes(id)) before.push(id)
   }
 
   #call(call: PendingCall, fault: FaultKind | undefined): Soon<void> {
@@ -234,13 +247,12 @@ export class SimRun implements SimHost {
     return whenThere(result, (made) => this.#called(call, losing === undefined ? fault : undefined, made))
   }
 
-  #called(call: PendingCall, fault: FaultKind | undefined, { to, how, value, effects, shown }: OutsideResult): Soon<void> {
+  #called(call: PendingCall, fault: FaultKind | undefined, { to, how, value, effects, key }: OutsideResult): Soon<void> {
     const { service, wanted, isLate } = call
     this.outside = to
     for (const effect of effects) this.#effect(effect, wanted.invocation)
     if (isLate) return undefined
     if (fault === 'timeout') return this.#timeout(call)
-    const key = `${how}|${wanted.key}|${shown}`
     return this.#feed(service, { kind: 'answer', call: wanted.key, key, how, value, fault }, wanted.invocation.key)
   }
 
@@ -258,16 +270,15 @@ export class SimRun implements SimHost {
     const { floorMs } = this
     const { doubts } = this.stage
     const overlap = plain.fault === 'stale read' ? this.last.get(service) : undefined
-    const key = `${plain.key}|${plain.fault ?? ''}|${floorMs}${overlap ? `|${overlap.before.name}` : ''}`
-    const input = overlap
-      ? { ...plain, key, floorMs, fault: undefined, readsFrom: overlap.before }
-      : { ...plain, key, floorMs }
+    const input: Input = overlap
+      ? { ...plain, floorMs, fault: undefined, readsFrom: overlap.before }
+      : { ...plain, floorMs }
     const machine = this.stage.machines.get(service)!
     const state = this.states.get(service)!
-    const known = doubts ? state.next.get(key) : undefined
+    const known = doubts ? state.next.get(input) : undefined
     if (doubts) machine.distrust()
     return whenThere(machine.step(state, input, doubts), (transition) => {
-      if (known && !isSame(known, transition)) this.#differs(service, plain.key)
+      if (known && !isSame(known, transition)) this.#differs(service, plain)
       this.last.delete(service)
       const canOverlap = of !== undefined && plain.fault === undefined && this.stage.readCommitted.has(service)
       if (canOverlap && state !== transition.to)
@@ -278,9 +289,8 @@ export class SimRun implements SimHost {
     })
   }
 
-  #differs(service: string, key: string): void {
-    const [kind, id = ''] = key.split('|')
-    const what = kind === 'receive' ? (this.book.told.get(id)?.name ?? id) : kind === 'tick' ? 'a timer' : 'an answer'
+  #differs(service: string, { kind, event }: Omit<Input, 'floorMs'>): void {
+    const what = event ? (this.book.told.get(event.id)?.name ?? event.id) : kind === 'tick' ? 'a timer' : 'an answer'
     this.violate(
       'NOT_REPEATABLE',
       service,
@@ -344,6 +354,22 @@ const isSame = (a: Transition, b: Transition): boolean =>
   a.emitted.length === b.emitted.length &&
   a.emitted.every(({ id }, index) => id === b.emitted[index]!.id)
 
+/** Keeps what is made for a key. */
+function kept<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const made = new Map<Key, Value>()
+  return (key) => {
+    let value = made.get(key)
+    if (value === undefined) made.set(key, (value = make(key)))
+    return value
+  }
+}
+
+const timedNames = {
+  due: kept((service: string) => `due ${service}`),
+  time: kept((service: string) => `time passes to ${service}`),
+  heal: kept((link: string) => `${link} is up again`),
+}
+const withStaleRead = kept((faults: readonly FaultKind[]): readonly FaultKind[] => [...faults, 'stale read'])
 const timedFaults: readonly FaultKind[] = ['crash before commit', 'crash after commit']
 
 /** Keeps them oldest first. */

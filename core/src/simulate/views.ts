@@ -23,8 +23,8 @@ export async function judgeViews(run: SimRun): Promise<void> {
     const machine = stage.machine(view)
     let state: State = await machine.root()
     for (const event of ordered) {
-      const key = `receive|${event.id}||${run.floorMs}`
-      state = (await machine.step(state, { kind: 'receive', key, event, floorMs: run.floorMs, fault: undefined })).to
+      const input = { kind: 'receive', key: event.id, event, floorMs: run.floorMs, fault: undefined } as const
+      state = (await machine.step(state, input)).to
     }
     const shown = (at: State) => looking(() => machine.look(at, 'rows of a view', rowsOf))
     const expected = await shown(state)

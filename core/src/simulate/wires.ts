@@ -15,8 +15,8 @@ export interface Message {
   readonly told: Told
   readonly to: string
   readonly step: Step
-  /** Messages of one lane come one after the other; null for whenever. */
-  readonly lane: string | null
+  /** True for one that may come whenever, whatever the order of the wire. */
+  readonly isLoose: boolean
 }
 
 /** What is sent. */
@@ -50,14 +50,14 @@ export class Wires {
     const step: Step = {
       kind: 'deliver', name: `${told.name}→${to}`, service: to, order, chain, faults, early: false,
     } // prettier-ignore
-    this.#pending.push({ event, told, to, step, lane: this.#laneOf(event, to) })
+    this.#pending.push({ event, told, to, step, isLoose: false })
   }
 
   /** The same message will come once more, at any time. */
   again(message: Message, order: number): void {
     const faults = message.step.faults.filter((fault) => fault !== 'duplicate' && fault !== 'link down')
     const step = { ...message.step, name: `${message.step.name} again`, order, faults }
-    this.#pending.push({ ...message, step, lane: null })
+    this.#pending.push({ ...message, step, isLoose: true })
   }
 
   /** The wire on which this message is goes down: it is still on its way, and so is all that comes after it. */
@@ -80,8 +80,10 @@ export class Wires {
   deliverable(): readonly Message[] {
     const open = this.#down.size === 0 ? this.#pending : this.#pending.filter((each) => !this.#down.has(linkOf(each)))
     if (open.length < 2 || this.#order === 'none') return open
-    const taken = new Set<string>()
-    return open.filter(({ lane }) => lane === null || (!taken.has(lane) && taken.add(lane)))
+    return open.filter((message, index) => {
+      for (let before = 0; before < index; before++) if (this.#isBehind(message, open[before]!)) return false
+      return true
+    })
   }
 
   take(step: Step): Message {
@@ -89,8 +91,11 @@ export class Wires {
     return this.#pending.splice(index, 1)[0]!
   }
 
-  #laneOf({ source, type, key }: NewEvent, to: string): string | null {
-    if (this.#order === 'none') return null
-    return `${source}\n${to}\n${this.#order === 'type' ? type : ''}\n${key}`
+  /** True when the wire keeps the order of the two. */
+  #isBehind(message: Message, earlier: Message): boolean {
+    const { source, type, key } = message.event
+    const { event } = earlier
+    if (message.to !== earlier.to || source !== event.source || key !== event.key) return false
+    return (this.#order === 'key' || type === event.type) && !message.isLoose && !earlier.isLoose
   }
 }

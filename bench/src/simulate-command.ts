@@ -29,7 +29,7 @@ export async function simulateCommand(given: Given): Promise<void> {
   console.log(
     table({
       'one order, up to two faults': exhaustive,
-      'without tables': inMemory,
+      'without tables, four faults': inMemory,
       'one order, random': random,
       'one to three, random': randomOfThree,
     }),

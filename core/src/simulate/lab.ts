@@ -1,5 +1,5 @@
 /** Runs schedules one after the other and judges them. */
-import { hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { QuadrilleError } from '../base/index.ts'
 import { baselineOf, counters, type Baseline } from './baseline.ts'
 import { defaultChooser, oneByOne } from './choosers.ts'
@@ -30,7 +30,7 @@ export class Lab {
   steps = 0
   /** A conversation of one of them has ended well. */
   hasSucceeded = false
-  #hash = ''
+  readonly #hash = createHash('md5')
   readonly #judged = new Map<string, readonly Violation[]>()
   readonly #inRow = new Map<string, Set<string>>()
   readonly #baselines = new Map<string, Baseline | undefined>()
@@ -44,7 +44,7 @@ export class Lab {
 
   /** The same for two searches that did the same, to the last step. */
   get traceHash(): string {
-    return this.#hash
+    return this.#hash.copy().digest('hex')
   }
 
   /** Runs one schedule; `meet` is handed the run before it begins. */
@@ -130,8 +130,9 @@ export class Lab {
     this.coverage.take(run)
     this.steps += run.trace.length
     this.hasSucceeded ||= run.book.talks.some(({ outcome }) => outcome === 'success')
-    const told = run.trace.map(({ name, fault, outcome }) => `${name}|${fault ?? ''}|${outcome ?? ''}`)
-    this.#hash = hash('md5', `${this.#hash}\n${told.join('\n')}\n${run.seen}`)
+    let told = run.seen
+    for (const { name, fault, outcome } of run.trace) told += `\n${name}|${fault ?? ''}|${outcome ?? ''}`
+    this.#hash.update(`${told}\n\n`)
     return { run, quiescent, violation: run.violations[0] }
   }
 }

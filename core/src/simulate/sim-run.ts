@@ -247,7 +247,11 @@ export class SimRun implements SimHost {
     return whenThere(result, (made) => this.#called(call, losing === undefined ? fault : undefined, made))
   }
 
-  #called(call: PendingCall, fault: FaultKind | undefined, { to, how, value, effects, key }: OutsideResult): Soon<void> {
+  #called(
+    call: PendingCall,
+    fault: FaultKind | undefined,
+    { to, how, value, effects, key }: OutsideResult,
+  ): Soon<void> {
     const { service, wanted, isLate } = call
     this.outside = to
     for (const effect of effects) this.#effect(effect, wanted.invocation)

@@ -43,7 +43,7 @@ export async function judgeOverlap(run: SimRun, { service, overlap, state, trans
   const alone = await machine.step(overlap.before, input)
   const other = await machine.step(alone.to, overlap.input)
   if (got === [...(await rows(other.to)), ...emitted(other, alone)].join('\n')) return
-  const shown = firstDifference(await rows(transition.to), await rows(after.to))
+  const shown = firstDifference(await rows(transition.to), await rows(after.to)) ?? otherWords(transition, after)
   violate(run, 'LOST_UPDATE', {
     subject: service,
     message: `${nameOf(run, input)} in ${service} reads before ${nameOf(run, overlap.input)} has committed and writes afterwards, which PostgreSQL allows: ${shown}`,
@@ -57,10 +57,20 @@ function nameOf({ book }: SimRun, { event, call = '' }: Input): string {
   return event ? (book.told.get(event.id)?.name ?? event.type) : `the answer to ${call.replace(/[:#].*$/s, '')}`
 }
 
-function firstDifference(got: readonly string[], expected: readonly string[]): string {
+function firstDifference(got: readonly string[], expected: readonly string[]): string | undefined {
   const wrong = got.find((row) => !expected.includes(row)) ?? ''
-  const right = expected.find((row) => !got.includes(row)) ?? 'no such row'
+  const other = expected.find((row) => !got.includes(row))
+  if (wrong === '' && other === undefined) return undefined
+  const right = other ?? 'no such row'
   if (wrong === '') return `${right} is missing`
   const table = wrong.slice(0, wrong.indexOf(':') + 2)
   return `${wrong} where it is ${right.replace(table, '')} when one comes after the other`
+}
+
+/** With the same rows, it is what they emit. */
+function otherWords(got: Transition, expected: Transition): string {
+  const [said, right] = [got, expected].map(
+    ({ emitted: events }) => events.map(({ type }) => type).join(', ') || 'nothing',
+  )
+  return `it emits ${said} where it is ${right} when one comes after the other`
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { choreography, event, service } from 'quadrille'
-import { simulate, simulatePhases, type SimulateOptions } from 'quadrille/simulate'
+import { mergeReports, simulate, simulatePhases, type SimulateOptions } from 'quadrille/simulate'
 import * as z from 'zod'
 
 const schema = z.object({ id: z.string() })
@@ -46,4 +46,26 @@ test('races that were seen in one order only are tried the other way round, with
   const { coverage } = await simulatePhases(talk, { ...options, schedules: 0 }, ['default', 'random'])
   assert.ok(coverage.races.of > 1)
   assert.deepEqual(coverage.races.missing, [])
+})
+
+test('so are those of two conversations that the order of things hides, and faults that are not allowed are not missed', async () => {
+  const desk = service('desk')
+    .on(Asked, { name: 'open', call: () => 'opened' }, () => {})
+    .on(Left, { name: 'close', emits: [Done] }, ({ id }) => Done({ id }))
+    .deadline(Asked, { name: 'remind', unless: [Done], within: '1h' }, () => {})
+  const services = [service('one').on(Asked, { emits: [Left] }, ({ id }) => Left({ id })), desk]
+  const hidden = choreography('talk', { services, starts: [Asked], ends: { success: [Done] } })
+  const { coverage } = await simulatePhases(hidden, { ...options, schedules: 0 }, ['default', 'random'])
+  assert.deepEqual(coverage.races.missing, [])
+  assert.ok(coverage.faults.missing.length > 0)
+  assert.deepEqual(
+    coverage.faults.missing.filter((each) => !each.startsWith('duplicate at ')),
+    [],
+  )
+})
+
+test('of several parts of a search, the one that has seen the most says what was seen', async () => {
+  const little = (await simulatePhases(talk, options, ['default'])).data
+  const all = (await simulate(talk, options)).data
+  for (const parts of [[little, all], [all, little]]) assert.deepEqual(mergeReports(parts).coverage, all.coverage) // prettier-ignore
 })

@@ -127,7 +127,33 @@ const right: Readonly<Record<string, Take>> = {
     assert.equal(written.numUpdatedRows, 1n, 'somebody else was faster')
     return true
   },
+  'a look that is too early, and is as if it had come first': async (db, { id }) => {
+    const shelf = await left(db).executeTakeFirstOrThrow()
+    if (id === 'a') await db.updateTable('shelf').set({ left: 1 }).execute()
+    else
+      await db
+        .insertInto('given')
+        .values({ id: `${id} has seen`, units: shelf.left })
+        .execute()
+    return true
+  },
 }
+
+test('what only one of the two could have said, with the same rows: found', async () => {
+  const both = service('store', { db: kysely<Tables>() }).on(Asked, { emits: [Given, Short] }, async (wish, { db }) => {
+    const shelf = await left(db).executeTakeFirstOrThrow()
+    await db.updateTable('shelf').set({ left: 0 }).execute()
+    return shelf.left > 0 ? Given(wish) : Short(wish)
+  })
+  const dance = choreography('talk', {
+    services: [both],
+    starts: [Asked],
+    ends: { success: [Given], failure: [Short] },
+  })
+  const report = await simulate(dance, options)
+  assert.equal(report.findings[0]?.code, 'LOST_UPDATE', report.text())
+  assert.match(report.findings[0].message, /it emits given where it is short when one comes after the other$/)
+})
 
 for (const [how, take] of Object.entries(right)) {
   test(`right where transactions overlap: ${how}`, async () => {

@@ -60,6 +60,28 @@ test('a wire that is down over a deadline: found as one fault, and replayed', as
   )
 })
 
+test('all that goes over a wire waits until it is up again, and what goes over others does not', async () => {
+  const schedule = {
+    quadrille: 'schedule', version: 1, choreography: 'talk', inputs: [{ id: 'a' }], violation: { code: 'TWO_ENDS', subject: '' },
+    constraints: [
+      { kind: 'hold', step: 'asked→desk', until: 'cut→desk' },
+      { kind: 'fault', step: 'cut→desk', fault: 'link down' },
+    ],
+  } as const // prettier-ignore
+  const { ok, steps } = await replay(talk(true), schedule, options)
+  assert.equal(ok, true)
+  assert.deepEqual(steps, [
+    'begin o1',
+    'asked→tailor',
+    'cut→desk (link down)',
+    'asked→desk',
+    'tailor→desk is up again',
+    'cut→desk',
+    'sewn→desk',
+    'time passes to desk',
+  ])
+})
+
 test('whoever looks at what was decided is right, whatever wire is down for however long', async () => {
   const report = await simulate(talk(true), { ...options, conversations: 2, inputs: [{ id: 'a' }, { id: 'b' }] })
   assert.equal(report.ok, true, report.text())

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { kysely } from '@quadrille/kysely'
 import { choreography, event, service, type AnyService } from 'quadrille'
 import { nodeSqlite, type SqliteHandle } from 'quadrille/sqlite'
-import { paymentProvider, simulate, type PaymentProvider, type SimulateOptions } from 'quadrille/simulate'
+import { paymentProvider, replay, simulate, type PaymentProvider, type SimulateOptions } from 'quadrille/simulate'
 import * as z from 'zod'
 
 const schema = z.object({ id: z.string(), units: z.number() })
@@ -93,6 +93,24 @@ test('a view that knows which status is further, and one that only lists, are ri
   assert.equal(report.completeFaults, 1)
 })
 
+test('a view that could not handle an event is not stale: it shows what it has been told', async () => {
+  const list = viewOf(
+    (db, id, status) => void db.prepare('INSERT INTO seen (id, status) VALUES (?, ?)').run(`${id} ${status}`, status),
+  )
+  const { violations } = await replay(
+    talk(desk(), list),
+    {
+      quadrille: 'schedule', version: 1, choreography: 'talk', inputs: [inputs[0]], violation: { code: 'STALE_VIEW', subject: 'view.seen' },
+      constraints: [
+        { kind: 'hold', step: 'asked→view', until: 'done→view' },
+        { kind: 'fault', step: 'asked→view', fault: 'poison' },
+      ],
+    },
+    { setup },
+  ) // prettier-ignore
+  assert.deepEqual(violations, [])
+})
+
 const Paid = event('paid', { key: 'id', schema })
 const till = (key: (id: string) => string = (id) => id) =>
   service('till').on(Asked, { emits: [Paid] }, (data) => Paid({ ...data, id: key(data.id) }))
@@ -104,6 +122,14 @@ test('who waits for what a filter has dropped ends without a cause, unless nobod
   assert.match(report.findings[0].message, /waits until give up ends it with gone/)
   assert.equal(report.findings[0].phase, 'default')
   assert.equal((await found(talk(desk(undefined, { filter })))).ok, true)
+})
+
+test('a conversation that a handler has ended in failure, which could also have said yes, has its cause', async () => {
+  const either = service('desk').on(Asked, { name: 'decide', emits: [Done, Gone] }, (data) =>
+    data.units < 3 ? Done(data) : Gone(data),
+  )
+  const report = await found(talk(till(), either), { faults: [] })
+  assert.equal(report.ok, true, report.text())
 })
 
 test('and who waits for an event under another key is told the key', async () => {

@@ -30,11 +30,12 @@ export interface PostgresHandle {
   readonly getTypeParser: typeof pg.types.getTypeParser
 }
 
-/** What a handle works on: the connection, which begins its transaction with the first statement. */
+/** What a handle works on: a transaction, which begins with the first statement. */
 export interface HandleSource {
   /** @throws QuadrilleError `HANDLE_CLOSED` when the transaction has ended. */
   check(what: string): void
-  begin(): pg.ClientBase | Promise<pg.ClientBase>
+  /** As `query` of pg. */
+  send(text: string | pg.QueryConfig, values?: readonly unknown[]): Promise<pg.QueryResult>
   /** Called with every failure of a statement. */
   failed(error: unknown): void
   /** Called with every success: after a failure only a rollback to a savepoint has one. */
@@ -65,10 +66,8 @@ export class GatedHandle implements PostgresHandle {
     const sql = typeof text === 'string' ? text : text.text
     refuseControl(sql)
     this.#sending?.(needsOwnTurn(sql))
-    const client = await this.#source.begin()
-    this.#source.check('the handle')
     try {
-      const result = await client.query(text, values as unknown[])
+      const result = await this.#source.send(text, values)
       this.#source.succeeded()
       return result as never
     } catch (error) {

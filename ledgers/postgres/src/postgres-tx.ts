@@ -38,6 +38,7 @@ import {
 import type { SchemaNames } from './schema-names.ts'
 import type { LostCommit } from './commit-outcome.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
+import { UserStatements } from './user-statements.ts'
 import { floatArray, intArray, numbersOf } from './wire-values.ts'
 
 /** Who waits so much of the time of a statement for a lock has collided, which is no failure; a statement that is slow has failed. */
@@ -71,6 +72,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
   readonly handle: TxHandle
   readonly #context: TxContext
   readonly #client: pg.PoolClient
+  readonly #users: UserStatements
   readonly #changes = new RecordChanges()
   readonly #claims: Claim[] = []
   readonly #appended: EventRecord[] = []
@@ -86,6 +88,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
 
   constructor(client: pg.PoolClient, context: TxContext) {
     this.#client = client
+    this.#users = new UserStatements(client)
     this.#context = context
     this.#token = context.token()
     this.handle = { kind: 'postgres', native: new GatedHandle(this) }
@@ -127,19 +130,27 @@ export class PostgresTx implements LedgerTx, HandleSource {
     this.#failure = undefined
   }
 
-  /** The client, on which BEGIN has been sent, in one write with what is sent to it in this turn. */
-  begin(): pg.ClientBase {
-    if (this.#begun) return this.#client
+  // Not async: its failure has to be known before that of a commit behind it.
+  send(text: string | pg.QueryConfig, values?: readonly unknown[]): Promise<pg.QueryResult> {
+    this.#begin()
+    return this.#users.send(text, values)
+  }
+
+  /** Sends BEGIN, in one write with what is sent in this turn. */
+  #begin(): void {
+    if (this.#begun) return
     this.#begun = true
     const { stream } = this.#client.connection as unknown as PgStream
     stream.cork()
-    process.nextTick(() => stream.uncork())
+    process.nextTick(() => {
+      this.#users.flush()
+      stream.uncork()
+    })
     // Should it fail, so does what follows.
     runGroup(this.#client, [{ text: 'BEGIN' }, ...this.#guards()]).then(
       () => (this.#isUnderWay = true),
       (error: unknown) => this.failed(error),
     )
-    return this.#client
   }
 
   /** Ends the handle. */
@@ -213,7 +224,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
     if (this.lostBy !== undefined) throw this.lostBy
     try {
       if (this.broken) throw this.broken.error
-      const results = await runGroup(this.#client, statements)
+      const results = await this.#group(statements)
       if (events.length > 0) this.#dealPositions(this.#takePositions(events, results[appendedAt]!))
     } catch (error) {
       if (!isAway(error)) await this.rollback()
@@ -248,7 +259,13 @@ export class PostgresTx implements LedgerTx, HandleSource {
   async rollback(): Promise<void> {
     // Not to be judged by the state of the connection: BEGIN, or what the work did not wait for, may be on its way.
     if (!this.#begun) return
-    await runGroup(this.#client, [{ text: 'ROLLBACK' }]).catch(() => {})
+    await this.#group([{ text: 'ROLLBACK' }]).catch(() => {})
+  }
+
+  /** Runs statements of the ledger's own, behind what the work has sent. */
+  #group(statements: readonly Statement[]): Promise<readonly Rows[]> {
+    this.#users.flush()
+    return runGroup(this.#client, statements)
   }
 
   /** The connection was lost while the work was under way: nothing of it was committed, whatever it made of that. */
@@ -315,11 +332,12 @@ export class PostgresTx implements LedgerTx, HandleSource {
     this.check('the transaction')
     const kept = this.#kept()
     try {
-      const results = await runGroup(this.begin(), [...kept, statement])
+      this.#begin()
+      const results = await this.#group([...kept, statement])
       return results[kept.length]!
     } catch (error) {
       this.failed(error)
-      throw this.#ownError(error)
+      throw this.#ownError(this.#cause(error))
     }
   }
 

@@ -16,10 +16,11 @@ export interface Statement {
 export type Rows = readonly Field[][]
 
 /** What is used of pg's connection, which its types do not describe. */
-interface WireConnection {
+export interface WireConnection {
   readonly stream: { cork(): void; uncork(): void }
   parse(query: { text: string; name?: string; types?: undefined }): void
   bind(config: { values: readonly unknown[] }): void
+  describe(what: { type: 'P'; name: string }): void
   execute(config: object): void
   sync(): void
 }

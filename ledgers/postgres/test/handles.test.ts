@@ -125,6 +125,45 @@ describe('pg', { skip }, () => {
     assert.equal((await database.names()).length, 50)
   })
 
+  it('tells each of several statements of one turn what became of it, and those behind a failure that they were not run', async () => {
+    await using database = await openDatabase()
+    await using pg = await using(database.ledger, pgClient())
+    const insert = 'INSERT INTO items (name, stock) VALUES ($1, $2)'
+    let outcomes: readonly unknown[] = []
+    await assert.rejects(
+      pg.write(async (db) => {
+        const sent = [
+          db.query(insert, ['first', 1]),
+          db.query('SELECT $1::int AS one, $2::timestamptz AS at', [1, new Date(0)]),
+          db.query({ text: 'SELECT $1::text', values: ['named'], name: 'a_prepared_one' }),
+          db.query('SELECT $1::jsonb', [{ toJSON: () => assert.fail('a value that can not be sent') }]),
+          db.query(`SELECT 'without values'`),
+          db.query(insert, ['bad', -1]),
+          db.query(insert, ['behind', 1]),
+          db.query(`SELECT 'behind'`),
+        ]
+        const all = await Promise.allSettled(sent)
+        outcomes = all.map((one) =>
+          one.status === 'fulfilled'
+            ? (one.value.rows[0] ?? one.value.rowCount)
+            : (one.reason as { code?: string }).code,
+        )
+        throw new Error('void')
+      }),
+    )
+    assert.deepEqual(outcomes, [
+      1,
+      { one: 1, at: new Date(0) },
+      { text: 'named' },
+      'ERR_ASSERTION',
+      { '?column?': 'without values' },
+      '23514',
+      '25P02',
+      '25P02',
+    ])
+    assert.deepEqual(await database.names(), [])
+  })
+
   it('ends with the work', async () => {
     await using database = await openDatabase()
     await using pg = await using(database.ledger, pgClient())

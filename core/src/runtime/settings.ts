@@ -1,8 +1,9 @@
 /** The options of start(), checked and with every value filled in. */
 import { consoleLogger, durationMs, QuadrilleError, systemEnv, type Env, type Logger } from '../base/index.ts'
 import type { AnyService, ReactionPolicy } from '../service/index.ts'
-import type { StartOptions } from './app.ts'
+import type { RetentionOptions, StartOptions } from './app.ts'
 import type { Hooks } from './hooks.ts'
+import { refuseUnknown } from './option-names.ts'
 import { wireSettings, type WireSettings } from './wires/wire-options.ts'
 
 /** What everything in the runtime reads its numbers from. Durations are milliseconds. */
@@ -29,8 +30,30 @@ export const eventBytesMaxDefault = 262_144
 
 const batchMaxMost = 5_000
 
+const optionNames: Readonly<Record<keyof StartOptions, true>> = {
+  services: true,
+  ledger: true,
+  wires: true,
+  env: true,
+  log: true,
+  hooks: true,
+  policy: true,
+  batchMax: true,
+  lease: true,
+  poll: true,
+  eventBytesMax: true,
+  conversationEventsMax: true,
+  slowHandler: true,
+  retention: true,
+  traceContext: true,
+  instance: true,
+}
+const retentionNames: Readonly<Record<keyof RetentionOptions, true>> = { events: true, memory: true, every: true }
+
 /** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`, `SERVICE_INVALID` or `CONTRACT_CONFLICT`. */
 export function settingsOf(options: StartOptions): Settings {
+  refuseUnknown(options, optionNames)
+  refuseUnknown(options.retention ?? {}, retentionNames, 'retention.')
   const env = options.env ?? systemEnv
   const retention = options.retention ?? {}
   const hooks =

@@ -10,6 +10,7 @@ import {
   type RetryPolicy,
 } from '../../service/index.ts'
 import type { Wire } from '../../wire/index.ts'
+import { refuseUnknown } from '../option-names.ts'
 
 /** Event types: these, or all but these. */
 export type TypeSelection = readonly (AnyPattern | string)[] | { readonly except: readonly (AnyPattern | string)[] }
@@ -92,6 +93,19 @@ export interface WireSettings {
   readonly foreign: Readonly<Record<string, ForeignMapping>>
 }
 
+const optionNames: Readonly<Record<keyof WireOptions, true>> = {
+  wire: true,
+  sends: true,
+  receives: true,
+  from: true,
+  lost: true,
+  unordered: true,
+  filter: true,
+  forwards: true,
+  retry: true,
+  foreign: true,
+}
+
 const typeOf = (each: AnyPattern | string): string => (typeof each === 'string' ? each : each.type)
 
 /** @throws QuadrilleError `OPTION_INVALID` or `WIRE_CANNOT`. */
@@ -101,6 +115,7 @@ export function wireSettings(
 ): readonly WireSettings[] {
   const names = new Set<string>()
   return wires.map((each) => {
+    if ('wire' in each) refuseUnknown<WireOptions>(each, optionNames, 'wires.')
     const options = 'wire' in each ? each : { wire: each }
     const settings = settingsOf(options, services)
     if (names.has(settings.name)) cannot(settings.name, 'another wire of the app has the same name')

@@ -72,9 +72,13 @@ export class Reader {
     await this.#due.refresh()
   }
 
-  /** One turn by hand. Returns false when there was nothing to do. @throws what a turn throws: the batch is void then. */
-  step(): Promise<boolean> {
-    return this.#turn()
+  /**
+   * One turn by hand, of `atMost` so many events. Returns false when there was nothing to do.
+   *
+   * @throws what a turn throws: the batch is void then.
+   */
+  step(atMost?: number): Promise<boolean> {
+    return this.#turn(atMost)
   }
 
   /** True when calls have ended that the next turn will take up. */
@@ -171,7 +175,7 @@ export class Reader {
   }
 
   /** One batch. Returns false when there was nothing to do. */
-  async #turn(): Promise<boolean> {
+  async #turn(atMost = this.#size.next): Promise<boolean> {
     const { ledger, settings, plan } = this.context
     const moved = await this.leases.settle(this.#calls.partitions)
     if (moved.size > 0) {
@@ -189,7 +193,7 @@ export class Reader {
     const nowMs = settings.env.now()
     const list = newTaskList()
     this.#addEnded(list)
-    const limit = Math.min(this.#size.next, this.#caution.limit)
+    const limit = Math.min(atMost, this.#caution.limit)
     await this.#due.addDue(list, { nowMs, limit })
     const after = this.leases.position
     // Timers may fire only behind the end of the log, so it is looked for when there are some.

@@ -5,5 +5,6 @@ import type { SimRun } from './sim-run.ts'
 export function fingerprint(run: SimRun): string {
   const wires = run.wires.pending.map(({ event, step }) => `${event.id}${step.name}`)
   const late = run.calls.pending.flatMap(({ isLate, wanted }) => (isLate ? [wanted.key] : []))
-  return [run.seen, run.floorMs, wires.sort().join(), late.sort().join(), run.unbegun.join()].join('\n')
+  const down = [...run.wires.down].sort().join()
+  return [run.seen, run.floorMs, wires.sort().join(), late.sort().join(), run.unbegun.join(), down].join('\n')
 }

@@ -15,6 +15,8 @@ export interface Input {
   readonly fault: FaultKind | undefined
   /** For `receive`. */
   readonly event?: NewEvent
+  /** For `receive`: what has come with it, and is taken in the same turn. */
+  readonly more?: readonly NewEvent[]
   /** For `answer`: which call, and what came of it. */
   readonly call?: string
   readonly how?: 'answer' | 'error' | 'timeout'

@@ -198,7 +198,7 @@ export class Machine implements Doorman {
       if (input.kind === 'work') crashed = await this.#work(input)
       if (input.kind === 'receive') await this.#receive(input)
       if (input.kind === 'answer') await this.#answer(input)
-      await this.#drain()
+      await this.#drain(input.more && 1 + input.more.length)
     } finally {
       env.invocation = undefined
       this.part.tables.readFrom(undefined)
@@ -221,8 +221,8 @@ export class Machine implements Doorman {
     }
   }
 
-  async #receive({ event, fault }: Input): Promise<void> {
-    await this.#process.receive(event!)
+  async #receive({ event, more = [], fault }: Input): Promise<void> {
+    await this.#process.receive([event!, ...more])
     if (fault === 'crash after arrival') await this.#die()
     if (fault === 'takeover') await this.#takeOver()
   }
@@ -259,8 +259,8 @@ export class Machine implements Doorman {
     for (let hops = 0; hops < hopsMax && !this.#process.hasAnswers; hops++) await Promise.resolve()
   }
 
-  /** The process works until it has nothing to do now. */
-  async #drain(): Promise<void> {
+  /** The process works until it has nothing to do now. @param atMost - How many events it takes in the first turn. */
+  async #drain(atMost?: number): Promise<void> {
     const process = this.#process
     for (let turns = 0; process.isBusy; turns++) {
       if (turns === turnsMax) {
@@ -268,7 +268,7 @@ export class Machine implements Doorman {
         return
       }
       try {
-        await this.#room.guard(this.#env, process.turn())
+        await this.#room.guard(this.#env, process.turn(turns === 0 ? atMost : undefined))
       } catch (error) {
         const isOver = isQuadrilleError(error, 'LEASE_LOST') || isQuadrilleError(error, 'LEDGER_CONFLICT')
         if (error !== crash && !isOver) throw error

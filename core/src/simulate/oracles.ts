@@ -127,6 +127,7 @@ export const masked: ReadonlySet<string> = new Set([
   'crash after commit',
   'crash after arrival',
   'stale read',
+  'together',
   'takeover',
 ])
 

@@ -53,7 +53,9 @@ export interface SimulationReport {
   readonly steps: number
   /** Different states of the exhaustive search. */
   readonly states: number
-  /** One conversation was searched completely with up to so many faults; -1 for not even without any. */
+  /**
+   * One conversation was searched completely with up to so many faults, of all that were allowed; -1 for not even without any.
+   */
   readonly completeFaults: number
   readonly randomSchedules: number
   /** The estimated share of random schedules that would end in a way not seen before. */

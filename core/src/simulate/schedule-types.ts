@@ -3,7 +3,7 @@
 /** What can go wrong, or come at a bad time. Each counts as one fault of a schedule. */
 export const faultKinds = [
   'duplicate', 'crash before commit', 'crash after commit', 'crash after arrival',
-  'request lost', 'answer lost', 'timeout', 'request late', 'poison', 'early timer', 'stale read', 'link down', 'takeover',
+  'request lost', 'answer lost', 'timeout', 'request late', 'poison', 'early timer', 'stale read', 'together', 'link down', 'takeover',
 ] as const // prettier-ignore
 
 /** See {@link faultKinds}. */

@@ -116,9 +116,9 @@ export class SimProcess {
     if (this.part.types.has(type)) this.#wanted = position
   }
 
-  /** Appends an event that came over a wire. */
-  async receive(event: NewEvent): Promise<void> {
-    await this.#ledger.transact((tx) => tx.append([event]))
+  /** Appends events that came over a wire. */
+  async receive(events: readonly NewEvent[]): Promise<void> {
+    await this.#ledger.transact((tx) => tx.append(events))
   }
 
   /** Its next transaction waits for this. */
@@ -137,10 +137,10 @@ export class SimProcess {
     return this.#reader?.hasAnswers ?? false
   }
 
-  /** One batch. */
-  async turn(): Promise<void> {
+  /** One batch, of at most so many events. */
+  async turn(atMost?: number): Promise<void> {
     this.#env.invocation = undefined
-    await this.#reader!.step()
+    await this.#reader!.step(atMost)
   }
 
   /** Finds out when it next has something to do. */

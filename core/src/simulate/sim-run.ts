@@ -23,6 +23,7 @@ import type { Chooser, Choice, FaultKind, Step, TraceEntry, Violation } from './
 import { Calls, type PendingCall } from './sim-calls.ts'
 import { SimEnv, startMs, type Invocation } from './sim-env.ts'
 import type { Stage } from './stage.ts'
+import { insert, timedFaults, timedNames, withStaleRead, withTogether } from './steps.ts'
 import { Wires, type Message } from './wires.ts'
 
 /** More steps than this mean that it never comes to rest. */
@@ -158,7 +159,8 @@ export class SimRun implements SimHost {
   enabled(): Step[] {
     const steps: Step[] = []
     for (const { step } of this.#begins) steps.push(step)
-    for (const { step, event } of this.wires.deliverable()) insert(steps, this.#overlapping(step, event.key))
+    for (const message of this.wires.deliverable())
+      insert(steps, this.#overlapping(this.#together(message), message.event.key))
     for (const { step, wanted } of this.calls.pending) insert(steps, this.#overlapping(step, wanted.invocation.key))
     let next: string | undefined
     let nextAt = this.floorMs + horizonMs
@@ -174,6 +176,13 @@ export class SimRun implements SimHost {
     for (const link of this.wires.down) steps.push({ ...this.#timed('heal', link), service: null, faults: [] })
     if (next !== undefined) steps.push(this.#timed('time', next, early))
     return steps
+  }
+
+  /** What comes to a service while more is on its way to it may be taken together with that. */
+  #together(message: Message): Step {
+    const { step } = message
+    if (!this.stage.takesTogether || step.faults.length === 0 || !this.wires.hasMore(message)) return step
+    return { ...step, faults: withTogether(step.faults) }
   }
 
   /** A step that could have begun before the last one of its service has committed. */
@@ -223,8 +232,21 @@ export class SimRun implements SimHost {
     if (fault === 'link down') return this.wires.cut(message)
     if (fault === 'duplicate') this.wires.again(message, this.nextOrder())
     if (this.stage.views.has(to)) this.#arrived(to, event.id)
+    if (fault === 'together') return this.#deliverAll(message)
     const passed = fault === 'duplicate' ? undefined : fault
     return this.#feed(to, { kind: 'receive', key: event.id, event, fault: passed }, event.key)
+  }
+
+  /** It comes with all else that is on its way to the service, and all of it is taken in one turn. */
+  #deliverAll({ event, to }: Message): Soon<void> {
+    const others = this.wires.takeAll(to)
+    for (const { step, event: other } of others) {
+      if (this.stage.views.has(to)) this.#arrived(to, other.id)
+      this.trace.push({ name: step.name, kind: 'deliver', service: to, fault: undefined })
+    }
+    const more = others.map((other) => other.event)
+    const key = [event, ...more].map(({ id }) => id).join()
+    return this.#feed(to, { kind: 'receive', key, event, more, fault: undefined })
   }
 
   #arrived(view: string, id: string): void {
@@ -357,29 +379,3 @@ const isSame = (a: Transition, b: Transition): boolean =>
   a.to === b.to &&
   a.emitted.length === b.emitted.length &&
   a.emitted.every(({ id }, index) => id === b.emitted[index]!.id)
-
-/** Keeps what is made for a key. */
-function kept<Key, Value>(make: (key: Key) => Value): (key: Key) => Value {
-  const made = new Map<Key, Value>()
-  return (key) => {
-    let value = made.get(key)
-    if (value === undefined) made.set(key, (value = make(key)))
-    return value
-  }
-}
-
-const timedNames = {
-  due: kept((service: string) => `due ${service}`),
-  time: kept((service: string) => `time passes to ${service}`),
-  heal: kept((link: string) => `${link} is up again`),
-}
-const withStaleRead = kept((faults: readonly FaultKind[]): readonly FaultKind[] => [...faults, 'stale read'])
-const timedFaults: readonly FaultKind[] = ['crash before commit', 'crash after commit']
-
-/** Keeps them oldest first. */
-function insert(steps: Step[], step: Step): void {
-  let at = steps.length
-  while (at > 0 && steps[at - 1]!.order > step.order) at--
-  if (at === steps.length) steps.push(step)
-  else steps.splice(at, 0, step)
-}

@@ -43,6 +43,8 @@ export class Stage implements MachineRoom, OutsideRoom {
   readonly refusing: Map<string, readonly AnyPattern[]>
   /** Services whose transactions may read before and write after another one commits. */
   readonly readCommitted: ReadonlySet<string>
+  /** Events that come to a service at the same time may be taken in one turn. */
+  readonly takesTogether: boolean
   /** The field that is the key of each event type. */
   readonly keyFields: ReadonlyMap<string, string>
   /** Services that only write down what they hear: where the order in which they hear it should not matter. */
@@ -82,6 +84,7 @@ export class Stage implements MachineRoom, OutsideRoom {
     // A wish may come too late.
     for (const type of this.#wishes) this.refusing.delete(type)
     this.readCommitted = new Set(services.flatMap(({ name, db }) => (isReadCommitted(options, db) ? [name] : [])))
+    this.takesTogether = options.faults?.includes('together') ?? true
     this.keyFields = keyFieldsOf(this.choreography)
     this.views = new Set(services.filter(isView).map(({ name }) => name))
     this.#joins = joinsOf(services)

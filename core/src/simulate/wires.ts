@@ -2,6 +2,7 @@
 import type { NewEvent } from '../contracts/index.ts'
 import type { Told } from './book.ts'
 import type { FaultKind, Step } from './schedule-types.ts'
+import { repeatedFaults } from './steps.ts'
 
 /**
  * Which order a wire keeps: `none`; `type`: events of one type and key (a Kafka topic for each type); `key`: all events
@@ -55,7 +56,7 @@ export class Wires {
 
   /** The same message will come once more, at any time. */
   again(message: Message, order: number): void {
-    const faults = message.step.faults.filter((fault) => fault !== 'duplicate' && fault !== 'link down')
+    const faults = repeatedFaults(message.step.faults)
     const step = { ...message.step, name: `${message.step.name} again`, order, faults }
     this.#pending.push({ ...message, step, isLoose: true })
   }
@@ -84,6 +85,21 @@ export class Wires {
       for (let before = 0; before < index; before++) if (this.#isBehind(message, open[before]!)) return false
       return true
     })
+  }
+
+  /** True when more than this one is on its way to where it goes. */
+  hasMore({ to }: Message): boolean {
+    return this.#pending.filter((each) => each.to === to).length > 1
+  }
+
+  /** All that can come to a service now, in the order in which it would. */
+  takeAll(to: string): Message[] {
+    const taken: Message[] = []
+    for (;;) {
+      const next = this.deliverable().find((message) => message.to === to)
+      if (!next) return taken
+      taken.push(this.take(next.step))
+    }
   }
 
   take(step: Step): Message {

@@ -60,6 +60,14 @@ test('a wire that is down over a deadline: found as one fault, and replayed', as
   )
 })
 
+test('the complete search knows a wire that is down from one that is not', async () => {
+  const report = await simulatePhases(talk(false), { ...options, maxFaults: 1 }, ['exhaustive'])
+  assert.equal(report.findings[0]?.code, 'TWO_ENDS', report.text())
+  const right = await simulatePhases(talk(true), options, ['exhaustive'])
+  assert.equal(right.ok, true, right.text())
+  assert.equal(right.completeFaults, 2)
+})
+
 test('all that goes over a wire waits until it is up again, and what goes over others does not', async () => {
   const schedule = {
     quadrille: 'schedule', version: 1, choreography: 'talk', inputs: [{ id: 'a' }], violation: { code: 'TWO_ENDS', subject: '' },

@@ -13,12 +13,30 @@ const listener = service('listener', { db }).on(Counted, ({ key, n }, context) =
   context.db.prepare('INSERT INTO heard (key, n) VALUES (?, ?)').run(key, n)
 })
 
+/** Long enough for an acknowledgement that should not have been sent to reach the broker. */
+const graceMs = 200
+
+/** The wire, in a process that ends in one of its deliveries, if it is told to. */
+function mortal(wire: Wire): Wire {
+  const receive = wire.receive.bind(wire)
+  let left = member.diesAt ?? Infinity
+  wire.receive = (subscription, deliver) =>
+    receive(subscription, async (messages) => {
+      left -= 1
+      if (left !== 0) return deliver(messages)
+      process.send?.('dies')
+      await new Promise((resolve) => setTimeout(resolve, graceMs))
+      process.kill(process.pid, 'SIGKILL')
+    })
+  return wire
+}
+
 const mine = member.role === 'counts' ? counter : listener
 const { wiresOf } = (await import(member.wires)) as KillWires
 const app = await start({
   services: [mine],
   ledger: sqlite(member.ledger),
-  wires: (await wiresOf(member)) as Wire[],
+  wires: ((await wiresOf(member)) as Wire[]).map(mortal),
   lease: '400ms',
   log: silentLogger,
 })

@@ -1,4 +1,7 @@
-/** Ledgers of several processes, joined by a wire alone, whose processes are killed again and again (kill -9). */
+/**
+ * Ledgers of several processes, joined by a wire alone, whose processes are killed again and again (kill -9): at random, and
+ * those who hear also with messages in hand that are not stored yet, which is where a wire that acknowledges too early loses them.
+ */
 import assert from 'node:assert/strict'
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,6 +11,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Broker } from './process.ts'
 
 /** What a process is told. */
 export interface KillMember {
@@ -17,6 +21,8 @@ export interface KillMember {
   readonly keys: number
   /** How far each key is counted. */
   readonly to: number
+  /** In which delivery it ends itself, before anything of that is stored; null for none. */
+  readonly diesAt: number | null
   /** The module that makes the wire, and what it is given. */
   readonly wires: string
   readonly options: unknown
@@ -30,11 +36,24 @@ export interface KillWires {
 
 const [keys, to] = [8, 150]
 const killsMin = 12
+/** How often those who hear are to die with messages in hand (where one at a time receives there is less time), and in which delivery at the latest. */
+const [deathsMax, deathsMin, diesAtMax] = [8, 3, 4]
+/** So often it is the broker's turn, where it is killed too. */
+const brokerEvery = 5
 const endsWithinMs = 90_000
 const roles = ['counts', 'counts', 'hears', 'hears'] as const
 
+/** What is killed. */
+export interface Killing {
+  /** The module that exports {@link KillWires}, and what it is given. */
+  readonly wires: URL
+  readonly options: unknown
+  /** Is killed too, where it keeps what it has. */
+  readonly broker?: Broker
+}
+
 /** Kills until all is counted, and often enough; asserts that nothing was lost, doubled or turned round. */
-export async function killAtRandom(t: TestContext, wires: URL, options: unknown): Promise<void> {
+export async function killAtRandom(t: TestContext, { wires, options, broker }: Killing): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'quadrille-kill-'))
   const children = new Set<ChildProcess>()
   t.after(async () => {
@@ -42,16 +61,22 @@ export async function killAtRandom(t: TestContext, wires: URL, options: unknown)
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
   let counted = false
+  let deaths = 0
   const startMember = async (role: KillMember['role']): Promise<ChildProcess> => {
-    const member: KillMember = { role, ledger: join(folder, `${role}.db`), keys, to, wires: wires.href, options }
     for (;;) {
+      const diesAt = role === 'hears' && deaths < deathsMax ? 1 + Math.floor(Math.random() * diesAtMax) : null
+      const ledger = join(folder, `${role}.db`)
+      const member: KillMember = { role, ledger, keys, to, diesAt, wires: wires.href, options }
       const child = fork(new URL('./kill-member.ts', import.meta.url), [JSON.stringify(member)], {
         execArgv: ['--conditions=quadrille-source'],
         silent: true,
       })
       children.add(child)
       child.on('exit', () => children.delete(child))
-      child.on('message', (message) => (counted ||= message === 'counted'))
+      child.on('message', (message) => {
+        counted ||= message === 'counted'
+        if (message === 'dies') deaths += 1
+      })
       const [first] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [unknown]
       if (first === 'ready') return child
     }
@@ -62,8 +87,15 @@ export async function killAtRandom(t: TestContext, wires: URL, options: unknown)
   let kills = 0
   while (!counted || kills < killsMin) {
     await sleep(100 + Math.random() * 500)
-    kills += 1
-    const place = Math.floor(Math.random() * roles.length)
+    const dead = members.findIndex(({ signalCode }) => signalCode !== null)
+    if (dead === -1) kills += 1
+    if (dead === -1 && broker && kills % brokerEvery === 0) {
+      await broker.kill()
+      await sleep(Math.random() * 500)
+      await broker.restart()
+      continue
+    }
+    const place = dead === -1 ? Math.floor(Math.random() * roles.length) : dead
     members[place]!.kill('SIGKILL')
     members[place] = await startMember(roles.toReversed()[place]!)
   }
@@ -76,9 +108,12 @@ export async function killAtRandom(t: TestContext, wires: URL, options: unknown)
   for (const list of Map.groupBy(rows, ({ key }) => key).values())
     list.forEach(({ n }, index) => (inversions += index > 0 && n < list[index - 1]!.n ? 1 : 0))
   const counts = { lost: keys * to - distinct, doubled: rows.length - distinct, inversions }
-  t.diagnostic(`${kills} kills, ${rows.length} events: ${JSON.stringify(counts)}`)
+  t.diagnostic(
+    `${kills} kills, ${deaths} deaths with messages in hand, ${rows.length} events: ${JSON.stringify(counts)}`,
+  )
   if (counts.lost > 0) t.diagnostic(`lost: ${missingIn(rows).join(', ')}`)
   assert.deepEqual(counts, { lost: 0, doubled: 0, inversions: 0 })
+  assert.ok(deaths >= deathsMin, `it was counted before ${deathsMin} have died with messages in hand`)
 }
 
 /** What was counted and never heard: a beginning was sent before anybody had subscribed, a middle or an end was lost. */

@@ -9,5 +9,5 @@ const limit = { timeout: 240_000, skip: elasticmq.skip }
 test('nothing is lost, doubled or turned round when processes are killed at random', limit, async (t) => {
   const broker = await elasticmq.start()
   t.after(() => broker.stop())
-  await killAtRandom(t, new URL('./kill-wires.ts', import.meta.url), broker.port)
+  await killAtRandom(t, { wires: new URL('./kill-wires.ts', import.meta.url), options: broker.port })
 })

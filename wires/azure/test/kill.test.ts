@@ -9,6 +9,6 @@ test(
   async (t) => {
     const server = await startServiceBus()
     t.after(() => server.kill())
-    await killAtRandom(t, new URL('./kill-wires.ts', import.meta.url), server.connectionString)
+    await killAtRandom(t, { wires: new URL('./kill-wires.ts', import.meta.url), options: server.connectionString })
   },
 )

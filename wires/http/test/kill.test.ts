@@ -11,6 +11,6 @@ for (const mode of ['structured', 'batch'])
     { timeout: 240_000 },
     async (t) => {
       const options = { port: await freePort(), mode, secret }
-      await killAtRandom(t, new URL('./kill-wires.ts', import.meta.url), options)
+      await killAtRandom(t, { wires: new URL('./kill-wires.ts', import.meta.url), options })
     },
   )

@@ -26,6 +26,14 @@ export interface SessionLink {
   give(stored: Stored, lockedUntilMs: number): boolean
   /** The lock has ended. */
   lose(): void
+  /** False once the client, or its connection, has gone. */
+  readonly isAlive: boolean
+}
+
+/** An accept that waits for a session. */
+interface Accept {
+  readonly link: SessionLink
+  readonly settle: (id: string | null) => void
 }
 
 interface Session {
@@ -50,7 +58,7 @@ export class Subscription {
   readonly settings: SubscriptionSettings
   readonly rules = new Map<string, Rule>()
   readonly #sessions = new Map<string, Session>()
-  readonly #waiting: ((id: string) => void)[] = []
+  readonly #waiting: Accept[] = []
   dead = 0
 
   constructor(settings: SubscriptionSettings) {
@@ -86,19 +94,19 @@ export class Subscription {
     return this.#waiting.length
   }
 
-  /** The next session that has messages and is free; resolves with null after the time. */
-  next(waitMs: number): Promise<string | null> {
-    const free = this.#free()
-    if (free) return Promise.resolve(free.id)
+  /** Locks the next session that has messages and is free; resolves with its id, or with null after the time. */
+  next(link: SessionLink, waitMs: number): Promise<string | null> {
     return new Promise((resolve) => {
       const settle = (id: string | null) => {
         clearTimeout(timer)
-        const at = this.#waiting.indexOf(settle)
+        const at = this.#waiting.indexOf(accept)
         if (at >= 0) this.#waiting.splice(at, 1)
         resolve(id)
       }
+      const accept = { link, settle }
       const timer = setTimeout(settle, waitMs, null)
-      this.#waiting.push(settle)
+      this.#waiting.push(accept)
+      this.#offer()
     })
   }
 
@@ -170,7 +178,7 @@ export class Subscription {
   /** The server is going: every lock ends. */
   drop(): void {
     for (const { id, link } of this.#sessions.values()) this.unlock(id, link)
-    for (const settle of this.#waiting.slice()) settle(null as never)
+    for (const { settle } of this.#waiting.slice()) settle(null)
   }
 
   #alive(stored: Stored): boolean {
@@ -183,10 +191,13 @@ export class Subscription {
     return [...this.#sessions.values()].find(({ link, ready }) => link === null && ready.length > 0)
   }
 
-  /** Gives free sessions to those who wait. Each takes it at once, so that the next finds another. */
+  /** Gives free sessions to those who wait and are still there. Each is locked at once, so that the next gets another. */
   #offer(): void {
-    const session = this.#waiting.length > 0 ? this.#free() : undefined
-    if (session) this.#waiting.shift()!(session.id)
+    for (const { link, settle } of this.#waiting.slice()) {
+      const session = this.#free()
+      if (!session) return
+      settle(link.isAlive && this.lock(session.id, link) ? session.id : null)
+    }
   }
 
   #session(id: string): Session {

@@ -185,10 +185,12 @@ async function openSender(topics: Topics, connection: Connection, sender: Sender
   const waitMs = Number(properties?.['com.microsoft:timeout'] ?? 2_000)
   const link = linkOf(sender)
   const answer = holdBack(sender)
-  const id = typeof asked === 'string' ? asked : await subscription.next(waitMs)
-  if (id === null || !connection.is_open() || !subscription.lock(id, link)) {
-    const condition = id === null ? 'com.microsoft:timeout' : 'com.microsoft:session-cannot-be-locked'
+  const isNamed = typeof asked === 'string'
+  const id = isNamed ? (subscription.lock(asked, link) ? asked : null) : await subscription.next(link, waitMs)
+  if (id === null || !link.isAlive) {
+    if (id !== null) subscription.unlock(id, link)
     answer()
+    const condition = isNamed ? 'com.microsoft:session-cannot-be-locked' : 'com.microsoft:timeout'
     return sender.close({ condition, description: 'no session can be locked' })
   }
   sender.set_target(sender.target)
@@ -231,6 +233,9 @@ function linkOf(sender: Sender): SessionLink {
       sessions.delete(sender)
       const description = 'the lock of the session has ended'
       if (sender.is_open()) sender.close({ condition: 'com.microsoft:session-lock-lost', description })
+    },
+    get isAlive() {
+      return sender.connection.is_open() && sender.is_remote_open()
     },
   }
 }

@@ -100,13 +100,14 @@ export async function simulateBench(budget: number, progress: (text: string) => 
   ] as const
   const withoutTables = (more: { readonly maxFaults: number; readonly schedules: number }) => () =>
     simulatePhases(bare(), { ...limited, faults, conversations: 1, ...more }, ['exhaustive', 'random'])
-  progress('warm-up')
+  progress('without tables: warm-up')
+  for (let times = 0; times < 2; times++) await withoutTables({ maxFaults: 3, schedules: 20_000 })()
+  progress('without tables: every schedule of one order with up to four faults, and random ones')
+  const inMemory = await measure(withoutTables({ maxFaults: 4, schedules: 20_000 }))
+  progress('with SQL: warm-up')
   await orders({ ...limited, schedules: 200 }, ['random'])
-  await withoutTables({ maxFaults: 3, schedules: 5_000 })()
   progress('every schedule of one order with up to two faults')
   const exhaustive = await orders(limited, ['exhaustive'])
-  progress('the same without tables, with up to four faults, and random ones')
-  const inMemory = await measure(withoutTables({ maxFaults: 4, schedules: 20_000 }))
   progress('random schedules of one order, and of one to three')
   const random = await orders({ ...limited, schedules: 5_000, conversations: 1 }, ['random'])
   const randomOfThree = await orders({ ...limited, schedules: 3_000, conversations: 3 }, ['random'])

@@ -1,0 +1,19 @@
+/** A Redis server that stalls: TCP is frozen, and nothing is answered. */
+import { test } from 'node:test'
+import { realBroker } from '@quadrille/brokers'
+import { stallsAndThaws } from '@quadrille/brokers/wire-stall'
+import { redisPlace } from './redis-harness.ts'
+
+const server = realBroker('redis')
+const limit = { timeout: 240_000, skip: server.skip }
+
+test('a frozen server holds up nothing but what is sent to it, and gets all of it when it thaws', limit, async (t) => {
+  const broker = await server.start()
+  const place = await redisPlace(broker)
+  t.after(async () => {
+    await place.remove()
+    await broker.stop()
+  })
+  const [sender, receiver] = [place.connect(), place.connect()]
+  await stallsAndThaws({ sender, receiver, proxy: place.proxyOf(sender) })
+})

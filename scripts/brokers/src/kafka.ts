@@ -26,7 +26,7 @@ export const kafka: BrokerKind = {
     const java = find('java')!
     const common = ['-cp', jars, '-Dorg.slf4j.simpleLogger.logFile=System.out']
     if (!existsSync(join(place.folder, 'data', 'meta.properties'))) {
-      const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config]
+      const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config, ...(place.format ?? [])]
       await promisify(execFile)(java, [...common, '-Xmx128m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', ...format])
     }
     return {

@@ -23,6 +23,8 @@ export interface Place {
   readonly advertisedPort: number
   /** Further settings in the broker's own words: lines of Kafka's server.properties, arguments of the others. */
   readonly settings: readonly string[]
+  /** Arguments of Kafka's tool that formats its disk, such as logins (`--add-scram`). */
+  readonly format?: readonly string[]
 }
 
 /** How to start a kind of broker. */
@@ -52,6 +54,7 @@ export interface StartOptions {
   readonly port?: number
   readonly advertisedPort?: number
   readonly settings?: readonly string[]
+  readonly format?: readonly string[]
 }
 
 /** A running broker. */
@@ -78,7 +81,8 @@ export interface Broker {
 export async function startBroker(kind: BrokerKind, options: StartOptions = {}): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), `quadrille-${kind.name}-`))
   const port = options.port ?? (await freePort())
-  const place = { folder, port, advertisedPort: options.advertisedPort ?? port, settings: options.settings ?? [] }
+  const { advertisedPort = port, settings = [], format = [] } = options
+  const place = { folder, port, advertisedPort, settings, format }
   const launch = await kind.prepare(place)
   let child: ChildProcess | undefined
   let guard: ChildProcess | undefined

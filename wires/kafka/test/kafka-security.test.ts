@@ -9,6 +9,8 @@ import { eventIn, eventOf, outgoing, until } from './events.ts'
 
 const real = realBroker('kafka')
 const plainLogin = 'org.apache.kafka.common.security.plain.PlainLoginModule'
+const scramLogin = 'org.apache.kafka.common.security.scram.ScramLoginModule'
+const mechanisms = ['PLAIN', 'SCRAM-SHA-256'] as const
 
 describe('a Kafka with SASL over TLS', { skip: real.skip }, () => {
   let tls: Certificate
@@ -22,12 +24,14 @@ describe('a Kafka with SASL over TLS', { skip: real.skip }, () => {
     const clients = `${at('PLAINTEXT', port)},${at('SECURE', secure)}`
     broker = await real.start({
       port,
+      format: ['--add-scram', 'SCRAM-SHA-256=[name=orders,password=s3cret]'],
       settings: [
         `controller.quorum.voters=1@127.0.0.1:${controller}`,
         `listeners=${clients},${at('CONTROLLER', controller)}`,
         `advertised.listeners=${clients}`,
         'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
-        'listener.name.secure.sasl.enabled.mechanisms=PLAIN',
+        'listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256',
+        `listener.name.secure.scram-sha-256.sasl.jaas.config=${scramLogin} required;`,
         `listener.name.secure.plain.sasl.jaas.config=${plainLogin} required user_orders="s3cret";`,
         'listener.name.secure.ssl.keystore.type=PEM',
         `listener.name.secure.ssl.keystore.location=${tls.bothFile}`,
@@ -49,29 +53,33 @@ describe('a Kafka with SASL over TLS', { skip: real.skip }, () => {
     }
     return wire
   }
-  const sasl = (password: string) =>
-    ({ mechanism: 'PLAIN', username: 'orders', password: async () => password }) as const
+  const sasl = (password: string, mechanism: (typeof mechanisms)[number] = 'PLAIN') =>
+    ({ mechanism, username: 'orders', password: async () => password }) as const
 
-  it('carries events, in both directions', async (test) => {
-    const wire = await open({ tls: { ca: tls.cert }, sasl: sasl('s3cret') })
-    test.after(() => wire.close())
-    const ids: string[] = []
-    const types = [{ type: 'sealed', patterns: null }]
-    await wire.receive({ service: 'sealed', types, from: 'beginning', instance: 'i' }, async (messages) => {
-      ids.push(...messages.map((message) => eventIn(message).id))
+  for (const mechanism of mechanisms)
+    it(`${mechanism}: carries events, in both directions`, async (test) => {
+      const wire = await open({ tls: { ca: tls.cert }, sasl: sasl('s3cret', mechanism) })
+      test.after(() => wire.close())
+      const ids: string[] = []
+      const types = [{ type: 'sealed', patterns: null }]
+      await wire.receive(
+        { service: `sealed-${mechanism}`, types, from: 'beginning', instance: 'i' },
+        async (messages) => {
+          ids.push(...messages.map((message) => eventIn(message).id))
+        },
+      )
+      const event = eventOf('sealed', 'k', {})
+      assert.deepEqual(await wire.send([outgoing(event)]), [null])
+      await until(() => ids.includes(event.id), 'it arrives')
+      assert.deepEqual((await wire.health()).problems, [])
     })
-    const event = eventOf('sealed', 'k', {})
-    assert.deepEqual(await wire.send([outgoing(event)]), [null])
-    await until(() => ids.length === 1, 'it arrives')
-    assert.deepEqual(ids, [event.id])
-    assert.deepEqual((await wire.health()).problems, [])
-  })
 
-  it('does not let in who has a wrong password, and the error says so', () =>
-    assert.rejects(
-      open({ tls: { ca: tls.cert }, sasl: sasl('wrong') }),
-      /WIRE_UNREACHABLE.*SASL authentication failed/,
-    ))
+  for (const mechanism of mechanisms)
+    it(`${mechanism}: does not let in who has a wrong password, and the error says so`, () =>
+      assert.rejects(
+        open({ tls: { ca: tls.cert }, sasl: sasl('wrong', mechanism) }),
+        /WIRE_UNREACHABLE.*SASL authentication failed/,
+      ))
 
   it('is not trusted when nobody vouches for it', () =>
     assert.rejects(open({ tls: true, sasl: sasl('s3cret') }), /WIRE_UNREACHABLE.*self-signed/))

@@ -8,8 +8,9 @@ import { lanedBroker, quick } from './kafka-harness.ts'
 const limit = { timeout: 240_000, skip: realBroker('kafka').skip }
 
 test('a frozen server holds up nothing but what is sent to it, and gets all of it when it thaws', limit, async (t) => {
-  const { broker, proxies, stop } = await lanedBroker()
-  t.after(stop)
+  const laned = await lanedBroker()
+  t.after(() => laned.stop())
+  const { broker, proxies } = laned
   const proxy = proxies[0]!
   const sender = kafka({ brokers: [`127.0.0.1:${proxy.port}`], ...quick })
   const receiver = kafka({ brokers: [broker.url], ...quick })

@@ -3,7 +3,8 @@ import type { Given, OptionKinds } from './arguments.ts'
 import { survival, type SurvivalResult } from './survival.ts'
 
 const defaults = { orders: 20_000, processes: 2, rate: 1_000, seed: 1 }
-const soak = { minutes: 10, rate: 30, remember: '60s' }
+/** What two cores can take while processes are started again every second. */
+const soak = { minutes: 10, rate: 6, remember: '60s' }
 
 export const survivalOptions: OptionKinds = {
   orders: { takes: 'number', says: `how many (default ${defaults.orders})` },
@@ -11,6 +12,7 @@ export const survivalOptions: OptionKinds = {
   rate: { takes: 'number', says: `orders a second, at most (default ${defaults.rate}; with --minutes ${soak.rate})` },
   seed: { takes: 'number', says: `of orders, trouble and kills (default ${defaults.seed})` },
   minutes: { takes: 'number', says: 'a soak: so long, at a steady rate, with retention on' },
+  'kills-apart': { takes: 'number', says: 'pauses between kills are so many times 0.3 to 1.5 seconds (default 1)' },
   'server-kills': { takes: 'number', says: 'how often the server is killed (default 1)' },
   remember: { takes: 'text', says: `for how long what was handled is remembered (with --minutes ${soak.remember})` },
   json: { takes: 'nothing', says: 'print one line of JSON, and nothing else on standard output' },
@@ -26,6 +28,7 @@ export async function survivalCommand(given: Given): Promise<void> {
     processes: given.number('processes', defaults.processes),
     rate,
     seed: given.number('seed', defaults.seed),
+    killsApart: given.number('kills-apart', 1),
     serverKills: given.number('server-kills', 1),
     remember: given.texts.get('remember') ?? (isSoak ? soak.remember : undefined),
     progress: (text) => console.error(text),

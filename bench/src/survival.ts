@@ -21,6 +21,8 @@ export interface SurvivalOptions {
   /** Orders a second. */
   readonly rate: number
   readonly seed: number
+  /** Pauses between kills are so many times as long as 0.3 to 1.5 seconds. */
+  readonly killsApart: number
   /** How often the server is killed, evenly over the run. */
   readonly serverKills: number
   /** For how long what was handled is remembered; undefined for longer than any run. */
@@ -113,8 +115,8 @@ async function run(server: Broker, options: SurvivalOptions): Promise<SurvivalRe
   }
 }
 
-function startShop(ledger: string, { orders, processes, rate, seed, remember }: SurvivalOptions) {
-  const numbers = { orders, processes, rate, seed, ...(remember && { remember }) }
+function startShop(ledger: string, { orders, processes, rate, seed, killsApart, remember }: SurvivalOptions) {
+  const numbers = { orders, processes, rate, seed, 'kills-apart': killsApart, ...(remember && { remember }) }
   const given = Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, `${value}`])
   const args = [
     '--conditions=quadrille-source',

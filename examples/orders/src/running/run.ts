@@ -27,6 +27,8 @@ export interface RunOptions {
   /** Ends by itself, with a summary. Otherwise the shop stays open until it is told to stop. */
   readonly once: boolean
   readonly chaos: boolean
+  /** With chaos: pauses between kills are so many times as long. */
+  readonly killsApart: number
   /** How many processes there are of each service; 0 for all services in one. */
   readonly processes: number
   readonly json: boolean
@@ -131,13 +133,14 @@ async function stayOpen(trading: Trade): Promise<number> {
   return summary.invariants === 'hold' ? 0 : 1
 }
 
-function open(shop: ShopOptions, { chaos, processes, seed }: RunOptions, broker?: Broker): Promise<Shop> {
+function open(shop: ShopOptions, options: RunOptions, broker?: Broker): Promise<Shop> {
+  const { chaos, killsApart, processes, seed } = options
   const chaosSeed = chaos ? seed : undefined
   if (processes > 0) {
     const each = serviceNames.flatMap((name) => Array.from({ length: processes }, () => [name]))
-    return openShopOfProcesses(shop, { processes: each, chaosSeed, broker })
+    return openShopOfProcesses(shop, { processes: each, chaosSeed, killsApart, broker })
   }
-  return chaos ? openShopOfProcesses(shop, { processes: [serviceNames], chaosSeed }) : openShop(shop)
+  return chaos ? openShopOfProcesses(shop, { processes: [serviceNames], chaosSeed, killsApart }) : openShop(shop)
 }
 
 interface Trade {

@@ -46,6 +46,8 @@ export interface Staff {
   readonly processes: readonly (readonly ServiceName[])[]
   /** Chaos: one process after the other, drawn by this seed, is killed by SIGKILL and started again. */
   readonly chaosSeed?: number | undefined
+  /** Pauses between kills are so many times as long. Default: 1. */
+  readonly killsApart?: number | undefined
   /** A broker that is killed now and then, too. */
   readonly broker?: { kill(): Promise<void>; restart(): Promise<void> } | undefined
 }
@@ -68,7 +70,7 @@ interface Place {
 /** Services in processes of their own. */
 export async function openShopOfProcesses(
   options: ShopOptions,
-  { processes, chaosSeed, broker }: Staff,
+  { processes, chaosSeed, killsApart = 1, broker }: Staff,
 ): Promise<Shop> {
   const lease = chaosSeed === undefined ? undefined : leaseUnderChaos
   const places = await placesFor(processes, { ...options, lease })
@@ -101,7 +103,7 @@ export async function openShopOfProcesses(
   }
   async function spread(seed: number): Promise<void> {
     while (!calm || kills < killsMin) {
-      await sleep(killAfterMs.min + draw(seed, 'kill', kills) * (killAfterMs.max - killAfterMs.min))
+      await sleep(killsApart * (killAfterMs.min + draw(seed, 'kill', kills) * (killAfterMs.max - killAfterMs.min)))
       if (closing) return
       await strike(seed)
     }

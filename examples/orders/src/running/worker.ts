@@ -45,7 +45,7 @@ export async function isQuiet(app: App): Promise<boolean> {
 }
 
 /** No chain of events of an order is longer; the shorter they are, the sooner can be forgotten what led to them. */
-const maxHops = 10
+const maxHops = 5
 
 /** What an undo needs must outlive the order; an order may be open no longer than events are kept. */
 const retentionOf = (events: Duration) => {

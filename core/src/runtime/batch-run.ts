@@ -21,7 +21,7 @@ import { consumeTimer, runDeadline, runStart, runUnless, timerId } from './deadl
 import { failTask, mayHelp, type Failure } from './failure-step.ts'
 import { TaskFailure } from './handle.ts'
 import { joinId, joinKind, runLate, runPart } from './join-step.ts'
-import { fenceKeyOf, fenceKind, leave, runAction, runUndo, type PendingCall } from './on-step.ts'
+import { fenceKeyOf, fenceKind, runAction, runUndo, type PendingCall } from './on-step.ts'
 import { asTransaction } from './nesting.ts'
 import type { ReaderContext } from './reader-context.ts'
 import { runSideBySide } from './side-by-side.ts'
@@ -58,6 +58,8 @@ export class BatchRun {
   readonly #failures: Map<Task, Failure>
   /** What comes straight from the log or a timer is not handled yet, but kept as work. */
   readonly #parksAll: boolean
+  /** The next try may share its transaction with those of other readers. */
+  #shares: boolean
   /** Tasks whose handler has failed in a try that was rolled back. */
   readonly #tried = new Set<Task>()
   /** Tasks of `batch` reactions that are run alone, because their batch has failed. */
@@ -72,10 +74,11 @@ export class BatchRun {
   /** Why the last commit was refused. */
   #spoiltBy: unknown
 
-  constructor(context: ReaderContext, failures: Map<Task, Failure>, parksAll = false) {
+  constructor(context: ReaderContext, failures: Map<Task, Failure>, how: { parksAll: boolean; shares: boolean }) {
     this.#context = context
     this.#failures = failures
-    this.#parksAll = parksAll
+    this.#parksAll = how.parksAll
+    this.#shares = how.shares
   }
 
   /** @throws QuadrilleError `LEASE_LOST`, or what the ledger throws when it is out of order: nothing more was committed. */
@@ -117,15 +120,16 @@ export class BatchRun {
   }
 
   async #attempt(tasks: readonly Task[], claim: Claim): Promise<Outcome> {
-    const { ledger, settings, plan } = this.#context
+    const { transactions, settings, plan } = this.#context
+    const transaction = this.#shares ? 'shared' : 'alone'
+    this.#shares = false
     let batch: BatchTx | undefined
     let sideBySide = false
     try {
       const calls: WantedCall[] = []
-      await ledger.transact(async (tx) => {
+      await transactions[transaction](claim, async (tx) => {
         const startedAt = settings.env.elapsed()
         calls.length = 0
-        await tx.hold(claim)
         batch = new BatchTx(this.#context, tx, settings.env.now())
         sideBySide = tx.side !== undefined && !this.#inOrder && this.#failures.size === 0 && tasks.length > 1
         const steps = () => this.#steps(batch!, tasks, { calls, sideBySide })
@@ -200,7 +204,6 @@ export class BatchRun {
     const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
     // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn.
     if (isBlocked && (!failure || this.#tried.has(task))) return this.#queue(batch, task, null)
-    if (task.foreign) return leave(batch, task)
     if (this.#parksAll && !failure && task.record === null && !isCollecting(task))
       return this.#queue(batch, task, batch.nowMs)
     return failure ? this.#fail(batch, task, failure) : this.#step(batch, task, out)

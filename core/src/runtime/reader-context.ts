@@ -5,6 +5,7 @@ import type { ContextTools } from './handler-context.ts'
 import type { Telling } from './telling.ts'
 import type { ReaderPlan } from './plan.ts'
 import type { Settings } from './settings.ts'
+import type { SharedBatches } from './shared-batches.ts'
 
 /** The surroundings of a reader: the same for its whole life. */
 export interface ReaderContext {
@@ -14,4 +15,5 @@ export interface ReaderContext {
   readonly tell: Telling
   readonly tools: ContextTools
   readonly conversations: Conversations
+  readonly transactions: SharedBatches
 }

@@ -15,6 +15,7 @@ import { Reader } from './reader.ts'
 import { registerService } from './registration.ts'
 import { Retention } from './retention.ts'
 import { settingsOf, type Settings } from './settings.ts'
+import { SharedBatches } from './shared-batches.ts'
 import { Telling } from './telling.ts'
 import { Waiting } from './waiting.ts'
 import { Wires } from './wires/wires.ts'
@@ -117,6 +118,7 @@ class RunningApp implements App {
 
   async run(): Promise<void> {
     const readers: Reader[] = []
+    const transactions = new SharedBatches(this.ledger, this.#settings.env)
     for (const service of this.services) {
       if (service.reactions.length === 0) continue
       const plans = await registerService(service, this.ledger, this.#settings)
@@ -124,9 +126,8 @@ class RunningApp implements App {
         if (plan.states.length === 0) continue
         const conversations = new Conversations(this.ledger, this.#settings.conversationEventsMax)
         const { ledger } = this
-        readers.push(
-          new Reader({ plan, ledger, settings: this.#settings, tell: this.#tell, tools: this.#tools, conversations }),
-        )
+        const shared = { ledger, settings: this.#settings, tell: this.#tell, tools: this.#tools, transactions }
+        readers.push(new Reader({ ...shared, plan, conversations }))
       }
     }
     this.#readers = readers

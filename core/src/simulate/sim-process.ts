@@ -10,6 +10,7 @@ import type { ReaderPlan } from '../runtime/plan.ts'
 import { Reader } from '../runtime/reader.ts'
 import { registerService } from '../runtime/registration.ts'
 import { settingsOf, type Settings } from '../runtime/settings.ts'
+import { SharedBatches } from '../runtime/shared-batches.ts'
 import { Telling } from '../runtime/telling.ts'
 import type { AnyService, ReactionPolicy } from '../service/index.ts'
 import type { FaultKind } from './schedule-types.ts'
@@ -97,8 +98,9 @@ export class SimProcess {
     const tell = new Telling([this.#hooks], silentLogger)
     const tools = contextTools(this.#env, silentLogger, new AbortController().signal)
     const conversations = new Conversations(ledger, settings.conversationEventsMax, { buckets: 64 })
+    const transactions = new SharedBatches(ledger, this.#env)
     this.#plan = plan
-    this.#reader = new Reader({ plan, ledger, settings, tell, tools, conversations })
+    this.#reader = new Reader({ plan, ledger, settings, tell, tools, conversations, transactions })
     await this.#reader.prepare()
     this.look()
   }

@@ -147,7 +147,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
       stream.uncork()
     })
     // Should it fail, so does what follows.
-    runGroup(this.#client, [{ text: 'BEGIN' }, ...this.#guards()]).then(
+    runGroup(this.#client, [{ text: 'BEGIN' }, this.#guards()]).then(
       () => (this.#isUnderWay = true),
       (error: unknown) => this.failed(error),
     )
@@ -274,15 +274,17 @@ export class PostgresTx implements LedgerTx, HandleSource {
   }
 
   /** Limits for what may hang, and a lock by which an heir finds the transaction of a process that sleeps. */
-  #guards(): Statement[] {
+  #guards(): Statement {
     const { statementMs, idleMs, names } = this.#context
-    const limits = {
+    const owners = this.#claims.map(({ reader, owner }) => `${reader} ${owner}`)
+    const locks = owners.map(
+      (_, index) => `, pg_advisory_xact_lock_shared(${names.locks.owners}, hashtext($${index + 5}))`,
+    )
+    return {
       text: `SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $2, true),
-        set_config('lock_timeout', $3, true), pg_advisory_xact_lock_shared(${names.locks.outcomes}, $4)`,
-      values: [statementMs, idleMs, Math.ceil(statementMs / lockShare), this.#token],
+        set_config('lock_timeout', $3, true), pg_advisory_xact_lock_shared(${names.locks.outcomes}, $4)${locks.join('')}`,
+      values: [statementMs, idleMs, Math.ceil(statementMs / lockShare), this.#token, ...owners],
     }
-    const text = `SELECT pg_advisory_xact_lock_shared(${names.locks.owners}, hashtext($1))`
-    return [limits, ...this.#claims.map(({ reader, owner }) => ({ text, values: [`${reader} ${owner}`] }))]
   }
 
   /** Reads the answer of `append_1`. */

@@ -123,14 +123,20 @@ function attributesOf(event: NewEvent & { readonly position?: number }): Record<
  * @throws QuadrilleError `EVENT_UNDECODABLE` with the reason.
  */
 export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
-  const json = parse(bytes)
+  return fromCloudEventJson(parse(bytes), receivedMs)
+}
+
+/**
+ * As {@link fromCloudEvent}, from JSON that has been parsed already.
+ *
+ * @throws QuadrilleError `EVENT_UNDECODABLE` with the reason.
+ */
+export function fromCloudEventJson(json: unknown, receivedMs = 0): NewEvent {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) fail('it is not a JSON object')
-  const { data, ...attributes } = json as Record<string, unknown>
-  if (data === undefined) {
-    const base64 = 'data_base64' in attributes
-    fail(`data is missing${base64 ? ' (data_base64 is not supported)' : ''}`)
-  }
-  return fromAttributes(attributes, () => JSON.stringify(data), receivedMs)
+  const event = json as Record<string, unknown>
+  if (event['data'] === undefined)
+    fail(`data is missing${'data_base64' in event ? ' (data_base64 is not supported)' : ''}`)
+  return fromAttributes(event, () => JSON.stringify(event['data']), receivedMs)
 }
 
 /**

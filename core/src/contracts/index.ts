@@ -14,6 +14,7 @@ export {
   cloudEventText,
   fromBinaryEvent,
   fromCloudEvent,
+  fromCloudEventJson,
   toBinaryEvent,
   toCloudEvent,
   type BinaryEvent,

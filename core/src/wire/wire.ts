@@ -44,6 +44,8 @@ export interface IncomingMessage {
    */
   readonly attributes: Readonly<Record<string, string>> | null
   readonly body: Uint8Array
+  /** What the body says as JSON, where the wire had to parse it anyway: it is not parsed again. */
+  readonly json?: unknown
   /**
    * The subscribed type under which it came: the topic, subject or routing key that it was read from. Messages that are
    * no CloudEvents are known by nothing else. Undefined only where a broker can not tell.

@@ -2,7 +2,13 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import * as fc from 'fast-check'
-import { cloudEventText, fromCloudEvent, toCloudEvent, type NewEvent } from '../../src/contracts/index.ts'
+import {
+  cloudEventText,
+  fromCloudEvent,
+  fromCloudEventJson,
+  toCloudEvent,
+  type NewEvent,
+} from '../../src/contracts/index.ts'
 
 const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
 const minimal = { specversion: '1.0', id: '1', source: 'shop', type: 'order.created', data: { orderId: 'o' } }
@@ -46,6 +52,7 @@ test('an event comes back from the wire with everything it had', () => {
     fc.property(newEvent, maybe(wholeNumber), (event, position) => {
       const sent = toCloudEvent(position === null ? event : { ...event, position })
       assert.deepEqual(fromCloudEvent(bytes(sent)), event)
+      assert.deepEqual(fromCloudEventJson(JSON.parse(JSON.stringify(sent))), event)
     }),
   )
 })

@@ -1,7 +1,7 @@
 /** What a wire can not send or read holds up nothing else, and nothing of it is lost. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isQuadrilleError, QuadrilleError, service } from 'quadrille'
+import { isQuadrilleError, QuadrilleError, service, type Deliver, type IncomingMessage, type Wire } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
 import { Answered, Asked, ledgerFile } from './setup.ts'
 import { app, collect, memoryHub, refusedFor, scripted, until } from './wire-setup.ts'
@@ -216,6 +216,38 @@ test('what can not be read is a dead letter with its bytes and headers, once it 
   const again = await app(t, { services: [both], ledger: sqlite(path), wires: [memoryHub().wire()] })
   assert.equal((await again.deadLetters.redrive({ id: unknown.id })).matched, 1)
   await until('it is handled', () => seen.includes('answered k'))
+})
+
+test('what the wire has parsed is not parsed again, and its bytes are only asked for when it is a dead letter', async (t) => {
+  const hub = memoryHub()
+  let deliver: Deliver = async () => {}
+  const good = hub.wire()
+  const wire: Wire = {
+    ...scripted(good, () => null).wire,
+    receive: (subscription, given) => good.receive(subscription, (deliver = given)),
+  }
+  const answerer = service('answerer').on(Asked, {}, () => {})
+  const here = await app(t, { services: [answerer], wires: [wire] })
+  const asked: unknown[] = []
+  const message = (json: Record<string, unknown>): IncomingMessage => ({
+    attributes: null,
+    json,
+    get body() {
+      asked.push(json['id'])
+      return bytesOf(JSON.stringify(json))
+    },
+  })
+  const event = { specversion: '1.0', id: 'good', source: 's', type: 'asked', data: { id: 'k', n: 1 }, tenant: 7 }
+  const bad = { ...event, id: 'bad', hops: -1 }
+  await deliver([message(event), message(bad)])
+  assert.deepEqual(asked, ['bad'])
+  const [letter] = await here.deadLetters.list()
+  assert.equal(letter?.bytes && new TextDecoder().decode(letter.bytes), JSON.stringify(bad))
+  const { events } = await here.flow('good')
+  assert.deepEqual(
+    events.map(({ id }) => id),
+    ['good'],
+  )
 })
 
 test('a topic that does not speak CloudEvents is mapped; a copy is a duplicate, what the mapping throws a dead letter', async (t) => {

@@ -53,6 +53,22 @@ function percentDecoded(value: string): string {
 export type Decoded =
   { readonly messages: readonly IncomingMessage[] } | { readonly status: number; readonly reason: string }
 
+/** One of a batch. Its bytes are only made for those who ask: dead letters, and mappings of foreign messages. */
+class BatchedMessage implements IncomingMessage {
+  readonly attributes = null
+  readonly json: unknown
+  readonly channel?: string
+
+  constructor(event: unknown) {
+    this.json = event
+    Object.assign(this, channelOf(event))
+  }
+
+  get body(): Uint8Array {
+    return bytes(JSON.stringify(this.json))
+  }
+}
+
 /** The type as far as it can be seen: what the message came under, as there is no topic. */
 const channelOf = (event: unknown): { readonly channel?: string } => {
   const type = (event as { type?: unknown } | null)?.type
@@ -85,13 +101,14 @@ export function modeOf(headers: Headers): 'structured' | 'binary' | 'batch' | nu
 export function decodeRequest(headers: Headers, body: Uint8Array): Decoded {
   const mode = modeOf(headers)
   if (mode === null) return { status: 415, reason: `not a CloudEvent in JSON: ${headers.get('content-type') ?? ''}` }
-  if (mode === 'structured') return { messages: [{ attributes: null, body, ...channelOf(parsed(body)) }] }
+  if (mode === 'structured') {
+    const json = parsed(body)
+    return { messages: [{ attributes: null, body, json, ...channelOf(json) }] }
+  }
   if (mode === 'batch') {
     const events = parsed(body)
     if (!Array.isArray(events)) return { messages: [{ attributes: null, body }] }
-    return {
-      messages: events.map((event) => ({ attributes: null, body: bytes(JSON.stringify(event)), ...channelOf(event) })),
-    }
+    return { messages: events.map((event) => new BatchedMessage(event)) }
   }
   const attributes: Record<string, string> = {}
   headers.forEach((value, name) => {

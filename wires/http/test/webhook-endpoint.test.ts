@@ -66,6 +66,8 @@ test('every mode is taken, a batch in its order', async () => {
   assert.equal(taken[1]!.attributes!['id'], two.id)
   const ids = [2, 3].map((at) => (JSON.parse(Buffer.from(taken[at]!.body).toString()) as { id: string }).id)
   assert.deepEqual(ids, [three.id, one.id])
+  const parsed = [0, 2, 3].map((at) => (taken[at]!.json as { id: string }).id)
+  assert.deepEqual(parsed, [one.id, three.id, one.id], 'parsed once, for whoever comes next')
 })
 
 test('a batch is handed on in parts of at most 500', async () => {

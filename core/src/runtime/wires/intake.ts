@@ -2,20 +2,33 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { QuadrilleError } from '../../base/index.ts'
-import { fromBinaryEvent, fromCloudEvent, isEmitted, type Emitted, type NewEvent } from '../../contracts/index.ts'
+import {
+  fromBinaryEvent,
+  fromCloudEvent,
+  fromCloudEventJson,
+  isEmitted,
+  type Emitted,
+  type NewEvent,
+} from '../../contracts/index.ts'
 import type { LedgerRecord } from '../../ledger/index.ts'
 import { triggersOf } from '../../service/index.ts'
 import type { IncomingMessage } from '../../wire/index.ts'
 import { checkSize } from '../emit.ts'
 import { deadRecord, receivedDead, type DeadBody } from '../failure-step.ts'
 import type { Settings } from '../settings.ts'
-import type { ForeignMessage, WireSettings } from './wire-options.ts'
+import type { ForeignMapping, ForeignMessage, WireSettings } from './wire-options.ts'
 
 /** Where dead letters go that no service could be found for. */
 export const receiveScope = '~receive'
 
 /** The extension that marks an event that came from elsewhere: over which wire. It is taken off when the event is sent. */
 const viaName = 'receivedvia'
+
+/** Over which wire: as a value, and as the extensions of an event that has no others. */
+interface Mark {
+  readonly via: string
+  readonly alone: string
+}
 
 /** What a batch of messages turned out to be. */
 export interface Sorted {
@@ -39,9 +52,12 @@ export class Intake {
     const { env } = this.#settings
     const good: NewEvent[] = []
     const dead: LedgerRecord[] = []
+    const mark = this.#markOf(via)
     for (const message of messages) {
       try {
-        good.push(...this.#read(message, via))
+        const mapping = this.#mappingOf(message, via)
+        if (mapping) good.push(...this.#mapped(mapping, message, mark))
+        else good.push(this.#checked(eventOf(message, env.now()), mark))
       } catch (error) {
         const { attributes, channel, body } = message
         const from = via === null ? {} : { from: { wire: via, attributes, channel } }
@@ -55,31 +71,34 @@ export class Intake {
   again({ bytes, from }: DeadBody): readonly NewEvent[] | undefined {
     if (bytes === undefined) return undefined
     const body = Buffer.from(bytes, 'base64')
-    try {
-      return this.#read({ attributes: from?.attributes ?? null, channel: from?.channel, body }, from?.wire ?? null)
-    } catch {
-      return undefined
-    }
+    const message = { attributes: from?.attributes ?? null, channel: from?.channel, body }
+    const { good, dead } = this.sort([message], from?.wire ?? null)
+    return dead.length === 0 ? good : undefined
   }
 
-  /** @throws QuadrilleError `EVENT_UNDECODABLE`, `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`, and what a mapping throws. */
-  #read(message: IncomingMessage, via: string | null): readonly NewEvent[] {
-    const { wires, env } = this.#settings
-    const mapping =
-      via === null || message.channel === undefined
-        ? undefined
-        : wires.find(({ name }) => name === via)?.foreign[message.channel]
-    const { attributes, body } = message
-    const read =
-      mapping === undefined
-        ? [attributes === null ? fromCloudEvent(body, env.now()) : fromBinaryEvent(attributes, body, env.now())]
-        : listOf(mapping.map(foreignMessage(message))).map((made, index) => this.#foreign(made, message, index))
-    for (const event of read) {
-      if (!this.#types.has(event.type)) throw new QuadrilleError('EVENT_TYPE_UNKNOWN', { type: event.type })
-      checkSize(event.type, event.data, this.#settings.eventBytesMax)
-    }
-    // Without wires nothing is sent on, so nothing needs the mark.
-    return wires.length === 0 ? read : read.map((event) => marked(event, via ?? 'receive()'))
+  #mappingOf({ channel }: IncomingMessage, via: string | null): ForeignMapping | undefined {
+    if (via === null || channel === undefined) return undefined
+    return this.#settings.wires.find(({ name }) => name === via)?.foreign[channel]
+  }
+
+  /** @throws QuadrilleError `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`, and what a mapping throws. */
+  #mapped({ map }: ForeignMapping, message: IncomingMessage, mark: Mark | null): readonly NewEvent[] {
+    const made = listOf(map(foreignMessage(message)))
+    return made.map((one, index) => this.#checked(this.#foreign(one, message, index), mark))
+  }
+
+  /** @throws QuadrilleError `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`. */
+  #checked(event: NewEvent, mark: Mark | null): NewEvent {
+    if (!this.#types.has(event.type)) throw new QuadrilleError('EVENT_TYPE_UNKNOWN', { type: event.type })
+    checkSize(event.type, event.data, this.#settings.eventBytesMax)
+    return mark === null ? event : marked(event, mark)
+  }
+
+  /** Null without wires: then nothing is sent on, so nothing needs the mark. */
+  #markOf(via: string | null): Mark | null {
+    if (this.#settings.wires.length === 0) return null
+    const from = via ?? 'receive()'
+    return { via: from, alone: JSON.stringify({ [viaName]: from }) }
   }
 
   #foreign(made: Emitted, { channel, body }: IncomingMessage, index: number): NewEvent {
@@ -106,6 +125,14 @@ export class Intake {
   }
 }
 
+/** @throws QuadrilleError `EVENT_UNDECODABLE`. */
+function eventOf(message: IncomingMessage, receivedMs: number): NewEvent {
+  const { attributes, json } = message
+  if (attributes !== null) return fromBinaryEvent(attributes, message.body, receivedMs)
+  // The body last: a wire that has parsed it may have to write it first.
+  return json === undefined ? fromCloudEvent(message.body, receivedMs) : fromCloudEventJson(json, receivedMs)
+}
+
 const listOf = (made: Emitted | readonly Emitted[] | null | undefined): readonly Emitted[] =>
   made === null || made === undefined ? [] : Array.isArray(made) ? (made as readonly Emitted[]) : [made as Emitted]
 
@@ -116,8 +143,9 @@ function foreignMessage({ channel, attributes, body }: IncomingMessage): Foreign
   return { channel: channel!, attributes, body, text, json: () => JSON.parse(text()) as unknown }
 }
 
-function marked(event: NewEvent, via: string): NewEvent {
-  const others = event.extensions === null ? {} : (JSON.parse(event.extensions) as Record<string, unknown>)
+function marked(event: NewEvent, { via, alone }: Mark): NewEvent {
+  if (event.extensions === null) return { ...event, extensions: alone }
+  const others = JSON.parse(event.extensions) as Record<string, unknown>
   return { ...event, extensions: JSON.stringify({ ...others, [viaName]: via }) }
 }
 

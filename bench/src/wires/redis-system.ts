@@ -1,4 +1,4 @@
-/** Redis Streams: the wire, and ioredis by itself. */
+/** Redis Streams: the wire, and ioredis by itself, with a field for each attribute, as one writes it by hand. */
 import { Redis } from 'ioredis'
 import { redis } from '@quadrille/redis'
 import type { WireSystem } from './wire-systems.ts'

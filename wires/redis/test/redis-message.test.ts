@@ -28,6 +28,19 @@ describe('entries', () => {
     assert.equal(channel, 'a')
   })
 
+  it('of others may have a field for each attribute', () => {
+    const attributes = { specversion: '1.0', id: 'i', type: 'a', source: 's' }
+    const fields = Object.entries(attributes).map(([name, text]) => [`ce_${name}`, text])
+    const message = entry({ data: '{}', ...Object.fromEntries(fields) })
+    assert.deepEqual({ ...message, body: String(message.body) }, { attributes, body: '{}', channel: 'a' })
+  })
+
+  it('whose attributes can not be read keep them as they are', () => {
+    for (const ce of ['{"id":', '["id"]', 'null', '7'])
+      assert.deepEqual(entry({ type: 'a', data: 'x', ce }).attributes, { ce })
+    assert.deepEqual(entry({ type: 'a', data: 'x', ce: '{"id":7}' }).attributes, { id: 7 })
+  })
+
   it('of others are handed on as their data, under their type', () => {
     const { attributes, body, channel } = entry({ type: 'order.created', data: '{"specversion":"1.0"}' })
     assert.deepEqual([attributes, String(body), channel], [null, '{"specversion":"1.0"}', 'order.created'])

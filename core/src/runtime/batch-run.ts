@@ -21,7 +21,7 @@ import { consumeTimer, runDeadline, runStart, runUnless, timerId } from './deadl
 import { failTask, mayHelp, type Failure } from './failure-step.ts'
 import { TaskFailure } from './handle.ts'
 import { joinId, joinKind, runLate, runPart } from './join-step.ts'
-import { fenceKeyOf, fenceKind, runAction, runUndo, type PendingCall } from './on-step.ts'
+import { fenceKeyOf, fenceKind, leave, runAction, runUndo, type PendingCall } from './on-step.ts'
 import { asTransaction } from './nesting.ts'
 import type { ReaderContext } from './reader-context.ts'
 import { runSideBySide } from './side-by-side.ts'
@@ -204,6 +204,7 @@ export class BatchRun {
     const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
     // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn.
     if (isBlocked && (!failure || this.#tried.has(task))) return this.#queue(batch, task, null)
+    if (task.foreign) return leave(batch, task)
     if (this.#parksAll && !failure && task.record === null && !isCollecting(task))
       return this.#queue(batch, task, batch.nowMs)
     return failure ? this.#fail(batch, task, failure) : this.#step(batch, task, out)

@@ -136,7 +136,7 @@ export class DeadLetterBox implements DeadLetters {
   }
 
   async #redriveOne(tx: LedgerTx, { record, body }: Found, due: number): Promise<void> {
-    const { role, index, called, result, undone, reaction } = body
+    const { role, index, called, result, undone, unseen, reaction } = body
     const event = body.event!
     const work: WorkBody = {
       role: role as WorkBody['role'],
@@ -148,6 +148,7 @@ export class DeadLetterBox implements DeadLetters {
       called,
       result,
       undone,
+      unseen,
     }
     const put = {
       scope: record.scope,
@@ -169,7 +170,7 @@ export class DeadLetterBox implements DeadLetters {
     const work = {
       scope: record.scope,
       kind: `work/${body.reaction}`,
-      id: workId({ event, role: body.role as WorkBody['role'] }),
+      id: workId({ event, role: body.role as WorkBody['role'], index: body.index }),
     }
     const lane = laneOf(body.reaction, event.key)
     const waiting = await tx.query({ scope: work.scope, kind: work.kind, order: 'seq', lane, limit: 2 })

@@ -1,15 +1,12 @@
 /** From records whose time has come to tasks: parked work, timers, collected batches and coalesced events. */
 import type { EventRecord } from '../contracts/index.ts'
 import { partitionCount } from '../contracts/index.ts'
-import { QuadrilleError } from '../base/index.ts'
 import type { LedgerRecord } from '../ledger/index.ts'
 import type { OnReaction } from '../service/index.ts'
-import { decideFailure } from './batch-run.ts'
 import type { CallRunner } from './call-runner.ts'
 import type { Caution } from './caution.ts'
-import { decode } from './decoder.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
-import { refuse, type TaskList } from './page-tasks.ts'
+import { addDied, addFromRecord, type TaskList } from './page-tasks.ts'
 import type { ReactionState } from './plan.ts'
 import type { ReaderContext } from './reader-context.ts'
 import type { Task, WorkBody, WorkRole } from './work.ts'
@@ -112,8 +109,8 @@ export class DueTasks {
       if (this.#calls.has(record)) continue
       const body = JSON.parse(record.body) as WorkBody
       const bare = { ...body, state, record, data: undefined }
-      if (this.#caution.isDeadly(body)) this.#addDied(list, bare)
-      else if (this.#caution.together(body) === Infinity) this.#add(list, bare)
+      if (this.#caution.isDeadly(body)) addDied(list, bare, { context: this.#context, process: body.begun!.by })
+      else if (this.#caution.together(body) === Infinity) addFromRecord(list, bare)
       else this.#addSuspect(list, bare)
     }
   }
@@ -121,17 +118,8 @@ export class DueTasks {
   #addSuspect(list: TaskList, bare: Task): void {
     const most = Math.min(list.suspectsMax, this.#caution.together(bare))
     if (list.suspects.length >= most) return void bare.state.nextDue.set(bare.state.kinds.work, 0)
-    const task = this.#decoded(list, bare)
-    if (!task) return
-    list.suspects.push(task)
+    list.suspects.push(bare)
     list.suspectsMax = most
-  }
-
-  /** The process that had begun it has not come to its end. */
-  #addDied(list: TaskList, task: Task): void {
-    const details = { reaction: `${task.state.service.name}/${task.state.reaction.name}`, process: task.begun!.by }
-    list.tasks.push(task)
-    list.failures.set(task, decideFailure(this.#context, task, new QuadrilleError('PROCESS_DIED', details)))
   }
 
   async #addBatch(state: ReactionState, list: TaskList, nowMs: number): Promise<void> {
@@ -179,7 +167,7 @@ export class DueTasks {
   ): void {
     const { event } = JSON.parse(record.body) as { event: EventRecord }
     const collected = as.role === 'trigger' ? { collected: record } : {}
-    this.#add(list, {
+    const bare: Task = {
       ...as,
       ...collected,
       index: 0,
@@ -189,26 +177,10 @@ export class DueTasks {
       tries: [],
       redrives: 0,
       record: null,
-    })
-  }
-
-  #add(list: TaskList, bare: Task): void {
-    const task = this.#decoded(list, bare)
-    if (task) list.tasks.push(task)
-  }
-
-  /** The task with its data; undefined when that can not be decoded, and it is in the list as a failure. */
-  #decoded(list: TaskList, bare: Task): Task | undefined {
-    const { reaction } = bare.state
-    const trigger =
-      reaction.kind === 'on' ? reaction.trigger : reaction.kind === 'deadline' ? reaction.start : undefined
-    const needsData = bare.role === 'trigger' || bare.role === 'deadline'
-    const decoded =
-      trigger && needsData ? decode(trigger.contract, bare.event) : ({ ok: true, data: undefined } as const)
-    if (decoded.ok) return { ...bare, data: decoded.data }
-    list.tasks.push(bare)
-    refuse(list, bare, decoded.error)
-    return undefined
+    }
+    // Where nothing may begin without a mark it is kept as work first.
+    if (this.#caution.marks) list.tasks.push(bare)
+    else addFromRecord(list, bare)
   }
 }
 

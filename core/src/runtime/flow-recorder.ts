@@ -72,7 +72,7 @@ async function statusOf(delivery: Delivery, ledger: Ledger): Promise<FlowDeliver
   const last = own.findLast((note) => note.kind === 'dead' || note.kind === 'redriven' || note.kind === 'discarded')
   if (last?.kind === 'dead') return 'dead'
   const lane = laneOf(reaction.name, event.key)
-  const id = workId({ event, role: route.role })
+  const id = workId({ event, role: route.role, index: route.index })
   const waiting = await ledger.query({ scope: plan.reader, kind: kinds.work, order: 'seq', lane, limit: 100 })
   return waiting.some((record) => record.id === id) ? 'waiting' : 'handled'
 }

@@ -79,6 +79,13 @@ export const withoutLetter = <Of extends Fence>(fence: Of, work: string): Of => 
 
 const holds = (fence: Fence, task: Task): boolean => fence.letters?.includes(workId(task)) ?? false
 
+/** Takes the task out of the work: it is none of the reaction's business. */
+export async function leave(batch: BatchTx, task: Task): Promise<void> {
+  const fence = fenceKeyOf(task) === null ? undefined : await loadFence(batch, task)
+  if (fence && holds(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
+  await batch.done(task)
+}
+
 /** Handles the event, unless it has been undone before. */
 export function runAction(batch: BatchTx, task: Task): Soon<StepResult> {
   return reactionOf(task).undo ? runFenced(batch, task) : act(batch, task)

@@ -1,11 +1,17 @@
-/** From a page of the log to tasks: which reactions each event concerns, and what forbids to handle it. */
+/**
+ * From a page of the log to tasks: which reactions each event concerns, and what forbids to handle it. To know whom it
+ * concerns is to run code of the user: schemas, upcasts and filters.
+ */
 import { QuadrilleError } from '../base/index.ts'
 import { matches, partitionOf, type EventRecord } from '../contracts/index.ts'
 import type { ReadPage } from '../ledger/index.ts'
-import { decode } from './decoder.ts'
+import { decideFailure } from './batch-run.ts'
+import type { Caution } from './caution.ts'
+import { decode, type Decoded } from './decoder.ts'
 import type { Failure } from './failure-step.ts'
 import type { LeaseKeeper } from './lease-keeper.ts'
 import type { ReactionState, Route } from './plan.ts'
+import { triggersOf } from '../service/index.ts'
 import type { ReaderContext } from './reader-context.ts'
 import type { Task } from './work.ts'
 
@@ -28,10 +34,10 @@ const pathMax = 30
 /** Adds the tasks of a page: events in order, and for each its reactions in the order of declaration. */
 export async function addPage(
   page: ReadPage,
-  at: { readonly context: ReaderContext; readonly leases: LeaseKeeper },
+  at: { readonly context: ReaderContext; readonly leases: LeaseKeeper; readonly caution: Caution },
   list: TaskList,
 ): Promise<void> {
-  const { context, leases } = at
+  const { context, leases, caution } = at
   const { routes } = context.plan
   for (const event of page.events) {
     const concerned = routes.get(event.type)
@@ -39,7 +45,9 @@ export async function addPage(
     const stop = context.conversations.check(event.correlationId)
     const total = stop instanceof Promise ? await stop : stop
     const before = list.tasks.length
-    addEvent(event, concerned, list)
+    const died = caution.diedOf(event)
+    if (died !== undefined) addUnseen(event, { context, concerned, process: died }, list)
+    else addEvent(event, concerned, list)
     for (let added = before; added < list.tasks.length; added++) {
       const task = list.tasks[added]!
       if (total !== null) refuse(list, task, overBudget(context, task, total))
@@ -60,23 +68,85 @@ function addEvent(event: EventRecord, concerned: readonly Route[], list: TaskLis
 }
 
 function routed(event: EventRecord, route: Route, list: TaskList): Task | null {
-  const { state, role, index, trigger } = route
+  const seen = look(route, event)
+  if (seen === null) return null
+  const task = taskOf(event, route, seen.ok ? seen.data : undefined)
+  if (!seen.ok) refuse(list, task, seen.error)
+  return task
+}
+
+const taskOf = (event: EventRecord, { state, role, index }: Route, data: unknown): Task => ({
+  state,
+  role,
+  index,
+  event,
+  data,
+  failed: 0,
+  tries: noTries,
+  redrives: 0,
+  record: null,
+})
+
+/** To look at the event has killed a process, so nobody knows whom it concerns: it is parked for all whom it may. */
+function addUnseen(
+  event: EventRecord,
+  found: { readonly context: ReaderContext; readonly concerned: readonly Route[]; readonly process: string },
+  list: TaskList,
+): void {
+  for (const route of found.concerned) {
+    if (event.position <= route.state.since) continue
+    addDied(list, { ...taskOf(event, route, undefined), unseen: true }, found)
+  }
+}
+
+/** What the event says to the reaction: its data, why it has none, or null when it is not for it. */
+function look({ state, role, trigger }: Omit<Route, 'index'>, event: EventRecord): Decoded | null {
   const decoded = decode(trigger.contract, event)
-  const data = decoded.ok ? decoded.data : undefined
-  if (decoded.ok && !matches(trigger, data)) return null
-  const task: Task = { state, role, index, event, data, failed: 0, tries: noTries, redrives: 0, record: null }
-  if (!decoded.ok) {
-    refuse(list, task, decoded.error)
-    return task
-  }
+  if (!decoded.ok) return decoded
+  if (!matches(trigger, decoded.data)) return null
   const { reaction } = state
-  if (role !== 'trigger' || reaction.kind !== 'on' || reaction.filter === undefined) return task
+  if (role !== 'trigger' || reaction.kind !== 'on' || reaction.filter === undefined) return decoded
   try {
-    return reaction.filter(data as never) ? task : null
+    return reaction.filter(decoded.data as never) ? decoded : null
   } catch (error) {
-    refuse(list, task, error)
-    return task
+    return { ok: false, error }
   }
+}
+
+/** Adds a task of which a process has died. */
+export function addDied(
+  list: TaskList,
+  task: Task,
+  { context, process }: { readonly context: ReaderContext; readonly process: string },
+): void {
+  const error = new QuadrilleError('PROCESS_DIED', { reaction: whereOf(task), process })
+  list.tasks.push(task)
+  list.failures.set(task, decideFailure(context, task, error))
+}
+
+const nothing: Decoded = { ok: true, data: undefined }
+
+/** Adds what comes from a record, with its data; when that can not be decoded, as a failure. */
+export function addFromRecord(list: TaskList, bare: Task): void {
+  const seen = bare.unseen ? lookLate(bare) : dataOf(bare)
+  if (seen === null) list.tasks.push({ ...bare, foreign: true })
+  else if (seen.ok) list.tasks.push({ ...bare, data: seen.data, unseen: undefined })
+  else {
+    list.tasks.push(bare)
+    refuse(list, bare, seen.error)
+  }
+}
+
+function lookLate({ state, role, index, event }: Task): Decoded | null {
+  const route = triggersOf(state.reaction).find((each) => each.role === role && each.index === index)
+  return route === undefined ? null : look({ state, role: route.role, trigger: route.trigger }, event)
+}
+
+/** The data of an event that is known to be for the reaction; undefined in a part that does not need it. */
+function dataOf({ state: { reaction }, role, event }: Task): Decoded {
+  if (role !== 'trigger' && role !== 'deadline') return nothing
+  if (reaction.kind === 'all') return nothing
+  return decode((reaction.kind === 'on' ? reaction.trigger : reaction.start).contract, event)
 }
 
 /** The task fails without having been tried. */

@@ -19,8 +19,9 @@ import { Caution } from './caution.ts'
 import { DueTasks } from './due-tasks.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { Pace } from './pace.ts'
-import { addPage, newTaskList, type TaskList } from './page-tasks.ts'
+import { addFromRecord, addPage, newTaskList, type TaskList } from './page-tasks.ts'
 import type { ReaderContext } from './reader-context.ts'
+import type { Task } from './work.ts'
 
 const pauseAfterErrorMs = 50
 const pauseAfterErrorMaxMs = 5_000
@@ -34,7 +35,7 @@ export class Reader {
   readonly #calls: CallRunner
   readonly #due: DueTasks
   readonly #size: BatchSize
-  readonly #caution: Caution
+  readonly caution: Caution
   #ended: CallEnd[] = []
   readonly #stopping = new AbortController()
   #loop: Promise<void> = Promise.resolve()
@@ -56,8 +57,8 @@ export class Reader {
       this.wake()
     })
     this.#size = new BatchSize(context.settings.batchMax, context.ledger.sideBySide)
-    this.#caution = new Caution(context, this.leases)
-    this.#due = new DueTasks(context, { leases: this.leases, calls: this.#calls, caution: this.#caution })
+    this.caution = new Caution(context, this.leases)
+    this.#due = new DueTasks(context, { leases: this.leases, calls: this.#calls, caution: this.caution })
   }
 
   /** Resolves when the first leases were asked for; goes on by itself from then on. */
@@ -70,7 +71,7 @@ export class Reader {
   async prepare(): Promise<void> {
     await this.leases.start()
     await this.leases.settle(this.#calls.partitions)
-    await this.#caution.died(this.leases.takeAbandoned())
+    await this.caution.died(this.leases.takeAbandoned())
     await this.#due.refresh()
   }
 
@@ -185,7 +186,7 @@ export class Reader {
       this.#ended = this.#ended.filter(({ task }) => this.#calls.has(task.record!))
       await this.#due.refresh()
     }
-    await this.#caution.died(this.leases.takeAbandoned())
+    await this.caution.died(this.leases.takeAbandoned())
     if (this.leases.size === 0) {
       this.#unsaved = false
       this.#pace.looked()
@@ -195,29 +196,38 @@ export class Reader {
     const nowMs = settings.env.now()
     const list = newTaskList()
     this.#addEnded(list)
-    const limit = Math.min(atMost, this.#caution.limit)
+    const limit = Math.min(atMost, this.caution.limit)
     await this.#due.addDue(list, { nowMs, limit })
     const after = this.leases.position
     // Timers may fire only behind the end of the log, so it is looked for when there are some.
     const atHand = !isLookDue && !this.#due.timersDue(nowMs)
-    const page = await ledger.read({ after, limit, types: plan.types, ahead: this.#size.isQuick, atHand })
+    const ahead = this.#size.isQuick && !this.caution.marks
+    const pageLimit = Math.min(limit, this.caution.pageLimit)
+    const page = await ledger.read({ after, limit: pageLimit, types: plan.types, ahead, atHand })
+    const marked = await this.caution.markPage(page)
     await addPage(page, this, list)
     if (await this.#timersMayFire(nowMs, page, after)) await this.#due.addTimers(list, { nowMs, limit })
     const { suspects } = list
-    if (list.tasks.length > 0 || suspects.length > 0) {
-      if (list.tasks.length > 0) await this.#batch(list, page)
-      if (suspects.length > 0)
-        await this.#batch({ ...newTaskList(), tasks: await this.#caution.mark(suspects) }, undefined)
-      await this.#caution.handled(this.#caution.marks ? suspects.length : list.tasks.length)
+    if (list.tasks.length > 0 || suspects.length > 0 || marked) {
+      if (list.tasks.length > 0 || marked) await this.#batch(list, page)
+      if (suspects.length > 0) await this.#batch(await this.#marked(suspects), undefined)
+      await this.caution.handled(this.caution.marks ? suspects.length : list.tasks.length)
       return true
     }
-    if (page.end && this.#calls.size === 0) await this.#caution.cameThrough()
+    if (page.end && this.#calls.size === 0) await this.caution.cameThrough()
     // What is not committed yet may still be rolled back, and its positions be given again.
     if (page.upTo > after && page.basis === undefined) {
       this.leases.advance(page.upTo)
       this.#unsaved = true
     }
     return !page.end
+  }
+
+  /** What may kill, from here on with the code of the user: schemas first. */
+  async #marked(suspects: readonly Task[]): Promise<TaskList> {
+    const list = newTaskList()
+    for (const task of await this.caution.mark(suspects)) addFromRecord(list, task)
+    return list
   }
 
   /** Under a steady backlog the log never ends: timers then wait for where it ended when they fell due. */
@@ -252,7 +262,7 @@ export class Reader {
       position: page?.upTo ?? this.leases.position,
       basis: page?.basis,
     }
-    const how = { parksAll: this.#caution.marks, shares: this.#size.isQuick && isForAll(list) }
+    const how = { parksAll: this.caution.marks, shares: this.#size.isQuick && isForAll(list) }
     try {
       const result = await new BatchRun(this.context, list.failures, how).run(list.tasks, claim)
       this.leases.advance(claim.position)

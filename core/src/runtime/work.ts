@@ -36,6 +36,8 @@ export interface WorkBody {
   readonly letter?: string
   /** Which process has begun to handle it, and how many together; only noted where a death is feared, see ./caution.ts. */
   readonly begun?: { readonly by: string; readonly of: number } | undefined
+  /** True while nothing has looked at whether it is for the reaction at all, because looking kills: see ./caution.ts. */
+  readonly unseen?: true | undefined
 }
 
 /** Work in hand: a body with the route it takes and, when it comes from the ledger, its record. */
@@ -47,14 +49,16 @@ export interface Task extends WorkBody {
   readonly record: LedgerRecord | null
   /** The record of a collected batch or a coalesced event that it came from, to be removed when it is handled. */
   readonly collected?: LedgerRecord
+  /** True when it was looked at late, and is none of the reaction's business. */
+  readonly foreign?: true
 }
 
 /** Events of one key in one reaction go one after the other: they share a lane. */
 export const laneOf = (reaction: string, key: string): string => `${reaction}|${key}`
 
-/** The id of the work record of a task: the same however often it is tried. */
-export const workId = (task: Pick<WorkBody, 'event' | 'role'>): string =>
-  `${String(task.event.position).padStart(16, '0')}|${task.role}`
+/** The id of the work record of a task: the same however often it is tried. An event may be two parts of a join. */
+export const workId = ({ event, role, index }: Pick<WorkBody, 'event' | 'role' | 'index'>): string =>
+  `${String(event.position).padStart(16, '0')}|${role}${index === 0 ? '' : `|${index}`}`
 
 /** The same for every try and redrive of this event in this reaction. */
 export const idempotencyKey = (task: Pick<Task, 'state' | 'event'>): string =>
@@ -62,8 +66,8 @@ export const idempotencyKey = (task: Pick<Task, 'state' | 'event'>): string =>
 
 /** A task as record. */
 export function workRecord(reader: string, task: Task, due: number | null): LedgerRecord {
-  const { role, index, event, failed, tries, redrives, called, result, undone, letter, begun } = task
-  const body: WorkBody = { role, index, event, failed, tries, redrives, called, result, undone, letter, begun }
+  const { role, index, event, failed, tries, redrives, called, result, undone, letter, begun, unseen } = task
+  const body: WorkBody = { role, index, event, failed, tries, redrives, called, result, undone, letter, begun, unseen }
   return {
     scope: reader,
     kind: task.state.kinds.work,

@@ -1,5 +1,5 @@
 /** The smallest crash subject: jobs that leave a row each, and slow ones with a call to the outside. */
-import { event, service, type AnyService } from 'quadrille'
+import { event, service, type AnyService, type StandardSchema } from 'quadrille'
 import { nodeSqlite } from 'quadrille/sqlite'
 import { lazily } from './outside.ts'
 import { plain } from './plain-schema.ts'
@@ -21,6 +21,32 @@ export interface SlowData {
   readonly kills?: number
 }
 
+/** A job that kills so many processes before anybody handles it: those that look at it, by what they look with. */
+export interface LookData {
+  readonly id: string
+  readonly lane: string
+  readonly number: number
+  readonly where: 'schema' | 'upcast' | 'filter'
+  readonly kills?: number
+}
+
+/** What kills in this process; whoever publishes looks, too, and goes on. */
+let lookDeadly: (job: LookData, where: LookData['where']) => void = () => {}
+
+/** The job as it is published, which is never looked at with anything that kills. */
+export const LookOld = event('look', { key: 'lane', schema: plain<LookData>() })
+const deadlySchema: StandardSchema<LookData, LookData> = {
+  '~standard': {
+    version: 1,
+    vendor: 'quadrille-test',
+    validate: (value) => (lookDeadly(value as LookData, 'schema'), { value: value as LookData }),
+  },
+}
+export const Look = LookOld.version(2, {
+  schema: deadlySchema,
+  upcast: (job) => (lookDeadly(job, 'upcast'), job),
+})
+
 export const Job = event('job', { key: 'lane', schema: plain<JobData>() })
 export const Slow = event('slow', { key: 'lane', schema: plain<SlowData>() })
 export const JobDone = event('job.done', { key: 'lane', schema: plain<{ id: string; lane: string }>() })
@@ -32,8 +58,8 @@ export const jobTables = `
 const insert = 'INSERT INTO effects (what, subject, number, event_id, pid, attempt) VALUES (?, ?, ?, ?, ?, ?)'
 const db = nodeSqlite()
 
-/** One service with both kinds, and one that counts what they have led to. */
-export function jobServices(outside: string): AnyService[] {
+/** One service with all kinds, and one that counts what they have led to. `mayDie`: also where the publisher looks. */
+export function jobServices(outside: string, mayDie = false): AnyService[] {
   const world = lazily(outside)
   const note = (key: string, subject: string, what: string) =>
     world().prepare('INSERT INTO calls VALUES (?, ?, ?, ?)').run(key, subject, what, process.pid)
@@ -70,14 +96,28 @@ export function jobServices(outside: string): AnyService[] {
         return JobDone({ id: job.id, lane: job.lane })
       },
     )
+    .on(Look, { filter: (job) => (lookDeadly(job, 'filter'), job.number % 2 === 0) }, (job, { db, event, attempt }) => {
+      db.prepare(insert).run('look', job.id, job.number, event.id, process.pid, attempt)
+    })
   const counter = service('counter', { db }).on(JobDone, ({ id }, { db, event, attempt }) => {
     db.prepare(insert).run('done', id, 0, event.id, process.pid, attempt)
   })
+  // One job is both parts at once.
+  const pairs = service('pairs', { db }).all(
+    [Look.where({ where: 'schema' }), Look.where({ number: 8 })],
+    { name: 'pair' },
+    ([job], { db, event, attempt }) => {
+      db.prepare(insert).run('pair', job.id, job.number, event.id, process.pid, attempt)
+    },
+  )
   const dieOf = (id: string, times: number) => {
     const { count } = world().prepare('SELECT count(*) AS count FROM deaths WHERE subject = ?').get(id)!
     if ((count as number) >= times) return
     world().prepare('INSERT INTO deaths VALUES (?, ?)').run(id, process.pid)
-    process.abort()
+    process.kill(process.pid, 'SIGKILL')
+    // The signal comes when it comes; nothing more may happen here.
+    for (;;);
   }
-  return [jobs, counter]
+  if (mayDie) lookDeadly = (job, where) => void (job.kills && job.where === where && dieOf(job.id, job.kills))
+  return [jobs, counter, pairs]
 }

@@ -1,7 +1,7 @@
 /** The script of a child process: runs services on a file, obeys its parent, and tells what it sees. */
 import { start, type App, type Logger, type StartOptions } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
-import { jobServices, Job, Slow, type JobData, type SlowData } from './job-flow.ts'
+import { jobServices, Job, LookOld, Slow, type JobData, type LookData, type SlowData } from './job-flow.ts'
 import { OrderCreated, Noted, orderServices, shop, insertOrder, type OrderData } from './order-flow.ts'
 
 /** What a child process is started with. */
@@ -38,6 +38,7 @@ export type Order =
   | { readonly what: 'order'; readonly orders: readonly OrderData[] }
   | { readonly what: 'job'; readonly jobs: readonly JobData[] }
   | { readonly what: 'slow'; readonly jobs: readonly SlowData[] }
+  | { readonly what: 'look'; readonly jobs: readonly LookData[] }
   | { readonly what: 'health' }
 
 const setup = JSON.parse(process.argv[2]!) as Setup
@@ -49,7 +50,7 @@ const line =
     tell({ what: 'log', level, message, code: facts.code ?? facts.err?.message ?? '' })
 const log: Logger = { debug: () => {}, info: () => {}, warn: line('warn'), error: line('error') }
 
-const all = setup.flow === 'orders' ? [shop, ...orderServices(setup.outside)] : jobServices(setup.outside)
+const all = setup.flow === 'orders' ? [shop, ...orderServices(setup.outside)] : jobServices(setup.outside, setup.silent)
 const services = all.filter((each) => setup.services === undefined || setup.services.includes(each.name))
 
 const app = await begin({
@@ -82,6 +83,7 @@ async function obey(order: Order): Promise<void> {
   if (order.what === 'health') return tell({ what: 'health', health: await app.health() })
   if (order.what === 'job') return acknowledge(order.jobs, (job) => app.publish(Job(job, { id: job.id })))
   if (order.what === 'slow') return acknowledge(order.jobs, (job) => app.publish(Slow(job, { id: job.id })))
+  if (order.what === 'look') return acknowledge(order.jobs, (job) => app.publish(LookOld(job, { id: job.id })))
   await acknowledge(order.orders, (each) => placeOrder(app, each))
 }
 

@@ -1,9 +1,9 @@
-/** An event that kills the process that handles it: it is tried again by the next one, and the others are handled once. */
+/** An event that kills the process that looks at it or handles it: it is tried again by the next one, and the others are handled once. */
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { count, prepare, rows } from './audit.ts'
 import { Crew, Place, until, type Member } from './crew.ts'
-import { jobTables, type JobData, type SlowData } from './job-flow.ts'
+import { jobTables, type JobData, type LookData, type SlowData } from './job-flow.ts'
 import type { Order, Setup } from './member.ts'
 
 const lease = 200
@@ -34,12 +34,18 @@ const jobsWith = (kills: number): JobData[] =>
 const slowJobsWith = (kills: number): SlowData[] =>
   jobsWith(kills).map(({ id, lane, kills }) => ({ id, lane, ms: 1, ...(kills && { kills }) }))
 
+interface Task {
+  readonly isDone: () => boolean
+  /** The service that handles them. Default: `jobs`. */
+  readonly worker?: string
+}
+
 /** Hands out the jobs, and keeps a process at work on them until it is done; returns how many have died. */
-async function run(place: Place, order: Order, isDone: () => boolean): Promise<number> {
+async function run(place: Place, order: Order, { isDone, worker = 'jobs' }: Task): Promise<number> {
   await using crew = new Crew()
   prepare(place.file, jobTables, place.outside)
   const setup: Setup = { file: place.file, outside: place.outside, flow: 'jobs', lease }
-  // Both services are known to the ledger before the first event.
+  // All services are known to the ledger before the first event.
   const first = crew.start(setup)
   await first.ready()
   first.signal('SIGTERM')
@@ -48,7 +54,7 @@ async function run(place: Place, order: Order, isDone: () => boolean): Promise<n
   await publisher.ready()
   publisher.ask(order)
   await until('all events to be there', () => count(place.file, 'SELECT count(*) FROM quadrille_events') === 30)
-  const supervised = supervise(crew, { ...setup, services: ['jobs'], silent: true })
+  const supervised = supervise(crew, { ...setup, services: [worker], silent: true })
   try {
     await until('the end', isDone, { timeoutMs: 120_000 })
   } finally {
@@ -66,7 +72,7 @@ const effects = (place: Place, what = 'job') =>
 
 test('an event that kills its process three times is handled at the fourth, and the others once', async (t) => {
   using place = new Place()
-  const deaths = await run(place, { what: 'job', jobs: jobsWith(3) }, () => effects(place).length === 30)
+  const deaths = await run(place, { what: 'job', jobs: jobsWith(3) }, { isDone: () => effects(place).length === 30 })
   t.diagnostic(`${deaths} deaths`)
   assert.equal(deaths, 3)
   assert.deepEqual(
@@ -75,8 +81,28 @@ test('an event that kills its process three times is handled at the fourth, and 
   )
 })
 
+const lookJobs = (where: LookData['where'], deadly: number, kills: number): LookData[] =>
+  Array.from({ length: 30 }, (_, at) => ({
+    id: `job-${at}`,
+    lane: `lane-${at}`,
+    number: at,
+    where,
+    ...(at === deadly && { kills }),
+  }))
+
 /** More than there are attempts. */
 const always = 1_000
+
+interface Letter {
+  readonly code: string
+  readonly event: { readonly key: string; readonly data: string }
+  readonly tries: { readonly code: string }[]
+}
+
+const lettersIn = (place: Place): Letter[] =>
+  rows<{ body: string }>(place.file, `SELECT body FROM quadrille_records WHERE kind = 'dead'`).map(
+    ({ body }) => JSON.parse(body) as Letter,
+  )
 
 for (const [what, order] of [
   ['job', { what: 'job', jobs: jobsWith(always) }],
@@ -85,11 +111,10 @@ for (const [what, order] of [
   const where = what === 'job' ? 'handler' : 'call'
   test(`an event whose ${where} always kills its process becomes a dead letter, and the others are handled once`, async () => {
     using place = new Place()
-    const letters = () =>
-      rows<{ body: string }>(place.file, `SELECT body FROM quadrille_records WHERE kind = 'dead'`).map(
-        ({ body }) => JSON.parse(body) as { code: string; event: { key: string }; tries: { code: string }[] },
-      )
-    const deaths = await run(place, order, () => effects(place, what).length === 29 && letters().length === 1)
+    const letters = () => lettersIn(place)
+    const deaths = await run(place, order, {
+      isDone: () => effects(place, what).length === 29 && letters().length === 1,
+    })
     // Two until what begins is marked; with 29 others, with six others, and alone, once for each attempt.
     assert.ok(deaths >= 2 + 5 && deaths <= 2 + 4 + 5, `${deaths} deaths`)
     assert.deepEqual(
@@ -104,3 +129,60 @@ for (const [what, order] of [
     )
   })
 }
+
+for (const where of ['schema', 'upcast', 'filter'] as const) {
+  test(`an event whose ${where} always kills its process becomes a dead letter, and the others are handled once`, async (t) => {
+    using place = new Place()
+    const jobs = lookJobs(where, 8, always)
+    const isDone = () => effects(place, 'look').length === 14 && lettersIn(place).length === 1
+    const deaths = await run(place, { what: 'look', jobs }, { isDone })
+    t.diagnostic(`${deaths} deaths`)
+    // Two until what is looked at is marked; with 29 others, with six others, and alone, once for each attempt.
+    assert.ok(deaths >= 2 + 5 && deaths <= 2 + 4 + 5, `${deaths} deaths`)
+    assert.deepEqual(
+      effects(place, 'look').filter(({ times }) => times !== 1),
+      [],
+    )
+    const [letter] = lettersIn(place)
+    assert.equal(letter?.event.key, 'lane-8')
+    assert.equal(letter?.event.data, JSON.stringify(jobs[8]))
+    assert.deepEqual(
+      letter?.tries.map(({ code }) => code),
+      Array.from({ length: 5 }, () => 'PROCESS_DIED'),
+    )
+  })
+}
+
+const noneLeft = (place: Place): boolean =>
+  count(place.file, `SELECT count(*) FROM quadrille_records WHERE kind GLOB 'work/*'`) === 0 &&
+  count(place.outside, 'SELECT count(*) FROM deaths') === 6
+
+for (const [number, times] of [
+  [8, 1],
+  [9, 0],
+] as const) {
+  const what = times === 1 ? 'is handled once' : 'is none of the reaction’s business'
+  test(`an event whose filter has killed six processes and then says that it ${what}`, async () => {
+    using place = new Place()
+    const isDone = () => effects(place, 'look').length === 15 && noneLeft(place)
+    const deaths = await run(place, { what: 'look', jobs: lookJobs('filter', number, 6) }, { isDone })
+    assert.equal(deaths, 6)
+    assert.deepEqual(
+      effects(place, 'look').filter((each) => each.times !== 1),
+      [],
+    )
+    assert.equal(effects(place, 'look').filter(({ subject }) => subject === `job-${number}`).length, times)
+    assert.deepEqual(lettersIn(place), [])
+  })
+}
+
+test('an event whose schema has killed six processes, and is two parts of a join, is both', async () => {
+  using place = new Place()
+  const order: Order = { what: 'look', jobs: lookJobs('schema', 8, 6) }
+  const isDone = () => effects(place, 'pair').length === 1 && noneLeft(place)
+  assert.equal(await run(place, order, { isDone, worker: 'pairs' }), 6)
+  assert.deepEqual(
+    effects(place, 'pair').map(({ subject, times }) => [subject, times]),
+    [['job-8', 1]],
+  )
+})

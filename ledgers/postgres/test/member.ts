@@ -10,14 +10,22 @@ export interface MemberOptions {
   readonly name: string
   /** How wrong its clock is. */
   readonly shiftMs: number
+  readonly lease?: number
 }
 
-export const Asked = event('asked', { key: 'id', schema: z.object({ id: z.string() }) })
+/** Kills the process that handles it, when it looks at it: whoever publishes it has no options, and lives. */
+export const deadlyId = 'deadly'
+const survived = (id: string): boolean => {
+  if (id === deadlyId && process.argv[2] !== undefined) for (process.kill(process.pid, 'SIGKILL'); ;);
+  return true
+}
+const AskedSchema = z.object({ id: z.string().refine(survived) })
+export const Asked = event('asked', { key: 'id', schema: AskedSchema })
 export const Answered = event('answered', { key: 'id', schema: z.object({ id: z.string() }) })
 
 const tell = (line: string): void => void process.stdout.write(`${line}\n`)
 
-async function run({ url, schema, name, shiftMs }: MemberOptions): Promise<void> {
+async function run({ url, schema, name, shiftMs, lease }: MemberOptions): Promise<void> {
   const answering = service('answering', { db: pgClient() }).on(
     Asked,
     { emits: [Answered] },
@@ -34,6 +42,8 @@ async function run({ url, schema, name, shiftMs }: MemberOptions): Promise<void>
   const app = await start({
     services: [answering],
     ledger: postgres(url, { schema }),
+    policy: { retry: { attempts: 3, base: 20, max: 100 } },
+    lease,
     env: { ...systemEnv, now: () => systemEnv.now() + shiftMs },
     log: silentLogger,
     hooks: {

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { service, silentLogger, sleep, start, systemEnv, type App } from 'quadrille'
 import { postgres } from '@quadrille/postgres'
 import { onServer, randomName, serverMissing, serverUrl } from './database.ts'
-import { Answered, Asked, type MemberOptions } from './member.ts'
+import { Answered, Asked, deadlyId, type MemberOptions } from './member.ts'
 
 const skip = await serverMissing()
 const leaseMs = 2_000
@@ -19,12 +19,14 @@ const waitMs = 30_000
 class Member {
   readonly lines: string[] = []
   readonly #child: ChildProcess
+  readonly #exited: Promise<unknown>
   readonly #wakes = new Set<() => void>()
 
   constructor(options: MemberOptions) {
     const path = fileURLToPath(new URL('member.ts', import.meta.url))
     const args = ['--conditions=quadrille-source', path, JSON.stringify(options)]
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    this.#exited = new Promise((resolve) => this.#child.once('exit', resolve))
     createInterface({ input: this.#child.stdout! }).on('line', (line) => {
       this.lines.push(line)
       for (const wake of this.#wakes) wake()
@@ -47,6 +49,11 @@ class Member {
     }
   }
 
+  /** Resolves when the process is gone. */
+  get exited(): Promise<unknown> {
+    return this.#exited
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }
@@ -55,7 +62,7 @@ class Member {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     this.#child.kill('SIGCONT')
     this.#child.kill(signal)
-    await new Promise((resolve) => this.#child.once('exit', resolve))
+    await this.#exited
   }
 }
 
@@ -173,6 +180,44 @@ describe('several processes', { skip, concurrency: false }, () => {
     assert.deepEqual([rows.length, hot], [3, 3])
     const page = await app.ledger.read({ after: 0, limit: 100, types: ['answered'] })
     assert.equal(page.events.length, 3)
+  })
+
+  it('find an event whose schema kills them, and all others are handled once', async () => {
+    await anew()
+    // The service is known to the ledger before the first event, and its partitions are given back.
+    await (await member('first')).end('SIGTERM')
+    const ids = Array.from({ length: 30 }, (_, n) => `id-${n}`)
+    await ask(...ids.slice(0, 7), deadlyId, ...ids.slice(7))
+    let deaths = 0
+    let ended = false
+    const supervised = (async () => {
+      while (!ended) {
+        const one = new Member({ url: serverUrl, schema, name: `life ${deaths}`, shiftMs: 0, lease: 300 })
+        members.push(one)
+        await one.exited
+        if (!ended) deaths += 1
+      }
+    })()
+    try {
+      await allDone(ids.length)
+      const letters = () => app.ledger.query({ scope: 'answering', kind: 'dead', limit: 10 })
+      const endsAt = systemEnv.elapsed() + waitMs
+      while ((await letters()).length === 0) {
+        assert.ok(systemEnv.elapsed() < endsAt, `no dead letter after ${deaths} deaths`)
+        await sleep(systemEnv, 20)
+      }
+      const [letter] = (await letters()).map(({ body }) => JSON.parse(body) as { code: string; event: { key: string } })
+      assert.deepEqual([letter?.code, letter?.event.key], ['PROCESS_DIED', deadlyId])
+    } finally {
+      ended = true
+      await members.at(-1)!.end()
+      await supervised
+    }
+    // Two until what is looked at is marked; with 30 others, with six others, and alone, once for each attempt.
+    assert.ok(deaths >= 2 + 3 && deaths <= 2 + 4 + 3, `${deaths} deaths`)
+    const { rows, hot } = await done()
+    assert.deepEqual(rows.map(({ id }) => id).sort(), ids.toSorted())
+    assert.equal(hot, ids.length)
   })
 
   it('do not mind that their clocks are ten minutes apart', async () => {

@@ -211,7 +211,10 @@ export interface App {
    */
   outcome(choreography: Choreography, key: string, options?: { readonly timeout?: Duration }): Promise<Outcome>
   readonly deadLetters: DeadLetters
-  /** What has happened in a conversation so far: events, retries, compensations, dead letters. */
+  /**
+   * What has happened in a conversation so far: events, retries, compensations, dead letters. Of all services of the ledger, also
+   * those that do not run here; of their reactions with a `filter` only what has left a trace.
+   */
   flow(correlationId: string): Promise<Flow>
   health(): Promise<Health>
   /**

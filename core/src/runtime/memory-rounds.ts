@@ -13,14 +13,13 @@
 import type { EventRecord } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord } from '../ledger/index.ts'
 import { effectivePolicy } from '../service/index.ts'
-import { reactionKind } from './registration.ts'
+import { reactionKind, reactionsMax } from './declared.ts'
 import type { Settings } from './settings.ts'
 import { parkedKind } from './wires/relay-records.ts'
 
 /** Two for an event that waits, and two for what waits by declaration. */
 const roundsOfLink = 4
 const key = { scope: '~retention', kind: 'memory', id: 'rounds' } as const
-const reactionsMax = 10_000
 
 /** What is kept in the ledger: all its processes share the rounds. */
 interface Kept {

@@ -100,7 +100,7 @@ function addUnseen(
 }
 
 /** What the event says to the reaction: its data, why it has none, or null when it is not for it. */
-function look({ state, role, trigger }: Omit<Route, 'index'>, event: EventRecord): Decoded | null {
+export function look({ state, role, trigger }: Omit<Route, 'index'>, event: EventRecord): Decoded | null {
   const decoded = decode(trigger.contract, event)
   if (!decoded.ok) return decoded
   if (!matches(trigger, decoded.data)) return null

@@ -4,25 +4,15 @@
  * the beginning, so that the others do not wait for it.
  */
 import { QuadrilleError } from '../base/index.ts'
-import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
+import type { Ledger, LedgerRecord } from '../ledger/index.ts'
 import { emitsOf, triggersOf, type AnyService, type Reaction } from '../service/index.ts'
+import { keptDeclaration, reactionKind, registeredIn, type Registered } from './declared.ts'
 import { reactionState, readerPlan, type ReactionState, type ReaderPlan } from './plan.ts'
 import type { Settings } from './settings.ts'
 
-interface Registered {
-  readonly reader: 'service' | 'own'
-  /** Events up to here are none of its business. */
-  readonly since: number
-  /** Events up to here are older than the reaction. */
-  readonly replayUntil: number
-}
-
-/** The kind of the records of reactions, by service and name. */
-export const reactionKind = 'reaction'
-const reactionsMax = 10_000
-
 /**
- * Writes down the reactions of a service that are new, and puts its readers together.
+ * Writes down the reactions of a service that are new or declared anew, and puts its readers together. A reaction that the
+ * service no longer has keeps its place: another version of the service may still run, or come back.
  *
  * @throws QuadrilleError `START_POSITION_NEEDED` or `REPLAY_NEEDS_OPT_IN`; nothing was written then.
  */
@@ -33,24 +23,20 @@ export async function registerService(
 ): Promise<readonly ReaderPlan[]> {
   const head = (await ledger.health()).head
   const registered = await ledger.transact(async (tx) => {
-    const known = await loadKnown(tx, service)
-    const fresh = known.size === 0
-    const puts: LedgerRecord[] = []
-    for (const reaction of service.reactions) {
-      if (known.has(reaction.name)) continue
-      const started = await startOf(reaction, { ledger, head, fresh })
-      known.set(reaction.name, started)
-      puts.push(record(service, reaction, started))
+    const known = await registeredIn(tx, service.name)
+    const all = new Map<string, Registered>()
+    for (const [at, reaction] of service.reactions.entries()) {
+      const before = known.get(reaction.name) ?? (await startOf(reaction, { ledger, head, fresh: known.size === 0 }))
+      const { reader, since, replayUntil } = before
+      all.set(reaction.name, { reader, since, replayUntil, declared: keptDeclaration(reaction, at) })
     }
+    for (const [name, before] of known) if (!all.has(name)) all.set(name, { ...before, until: before.until ?? head })
+    const isNew = ([name, now]: [string, Registered]) => JSON.stringify(now) !== JSON.stringify(known.get(name))
+    const puts = [...all].filter(isNew).map(([name, now]) => record(service, name, now))
     if (puts.length > 0) await tx.save(puts)
-    return known
+    return all
   })
   return plansOf(service, settings, registered)
-}
-
-async function loadKnown(tx: LedgerTx, service: AnyService): Promise<Map<string, Registered>> {
-  const records = await tx.query({ scope: service.name, kind: reactionKind, limit: reactionsMax })
-  return new Map(records.map((each) => [each.id, JSON.parse(each.body) as Registered]))
 }
 
 function plansOf(
@@ -96,16 +82,16 @@ function outsideEffect(reaction: Reaction): string | null {
   return emitsOf(reaction).length > 0 ? 'events' : null
 }
 
-function record(service: AnyService, reaction: Reaction, started: Registered): LedgerRecord {
+function record(service: AnyService, id: string, registered: Registered): LedgerRecord {
   return {
     scope: service.name,
     kind: reactionKind,
-    id: reaction.name,
+    id,
     partition: -1,
     lane: null,
     seq: 0,
     due: null,
     expires: null,
-    body: JSON.stringify(started),
+    body: JSON.stringify(registered),
   }
 }

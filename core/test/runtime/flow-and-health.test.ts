@@ -1,7 +1,7 @@
 /** What the app tells about itself: the flow of a conversation, its health, and hooks that do no harm. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { service, type Hooks, type Logger } from 'quadrille'
+import { event, service, type Hooks, type Logger, type StandardSchema } from 'quadrille'
 import { Answered, Asked, Cancelled, Undone, gate, lenientWorld } from './setup.ts'
 
 test('flow() shows the events of a conversation and how far each delivery has got', async () => {
@@ -173,4 +173,54 @@ test('hooks are told only what has been committed, and each fact once', async ()
     return [`appended asked ${data}`, `handled ${data}`, `appended answered ${data}`]
   })
   assert.deepEqual(facts.sort(), [...expected, 'failed {"id":"k2","n":2}'].sort())
+})
+
+test('flow() shows each of many events that wait behind one of their key', async () => {
+  const oracle = service('oracle').on(Asked, { retry: { base: '1h', max: '1h' } }, () => {
+    throw new Error('come back')
+  })
+  await using w = await lenientWorld([oracle])
+  const { correlationId } = await w.publish(Array.from({ length: 120 }, (_, n) => Asked({ id: 'k', n })))
+  await w.settled()
+  const { deliveries } = await w.app.flow(correlationId)
+  assert.deepEqual([deliveries.length, new Set(deliveries.map(({ status }) => status))], [120, new Set(['waiting'])])
+})
+
+test('flow() does not look at an event of which a process has died', async () => {
+  let looks = 0
+  const counting: StandardSchema<{ id: string }, { id: string }> = {
+    '~standard': {
+      version: 1,
+      vendor: 'quadrille-test',
+      validate: (value) => ((looks += 1), { value: value as { id: string } }),
+    },
+  }
+  const Deadly = event('deadly', { key: 'id', schema: counting })
+  const oracle = service('oracle').on(Deadly, { name: 'look' }, () => {})
+  await using w = await lenientWorld([oracle])
+  const { correlationId } = await w.publish(Deadly({ id: 'k' }))
+  await w.settled()
+  const flow = async () => {
+    const before = looks
+    const { deliveries } = await w.app.flow(correlationId)
+    return [deliveries.map(({ status }) => status), looks - before]
+  }
+  assert.deepEqual(await flow(), [['handled'], 1])
+  const body = { at: 0, kind: 'retry', service: 'oracle', reaction: 'look', eventId: correlationId }
+  await w.app.ledger.transact((tx) =>
+    tx.save([
+      {
+        scope: '~notes',
+        kind: 'note',
+        id: 'n',
+        partition: 0,
+        lane: correlationId,
+        seq: 0,
+        due: null,
+        expires: null,
+        body: JSON.stringify({ ...body, text: 'try 1 failed: PROCESS_DIED: it died' }),
+      },
+    ]),
+  )
+  assert.deepEqual(await flow(), [['handled'], 0])
 })

@@ -97,7 +97,7 @@ export function orderApi(app: App, queries: OrderQueries): Hono<Served> {
   api.get('/orders/:id/diagram', async (c) => {
     const orderId = c.req.param('id')
     if (!(await queries.find(orderId))) return problem(c, 404, unknown(orderId))
-    return c.text(flowDiagram(await app.flow(orderId), app.services))
+    return c.text(flowDiagram(await app.flow(orderId)))
   })
 
   api.get('/orders/:id/events', async (c) => {

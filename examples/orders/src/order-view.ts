@@ -64,7 +64,7 @@ function stepsOf(order: OrderRow, flow: Flow): OrderSteps {
     })
   const handled = (service: string, role: string) =>
     flow.deliveries.some((each) => each.service === service && each.role === role && each.status === 'handled')
-  // A service that runs in another process is told by events; how far it has got with them can not be seen from here.
+  // A service with a ledger of its own is told by events; how far it has got with them can not be seen from here.
   const elsewhere = (service: string) => !flow.deliveries.some((each) => each.service === service)
   const waiting = (service: string) => (flow.notes.some((note) => note.service === service) ? 'retrying' : 'waiting')
   const cancelled = order.status === 'cancelled'

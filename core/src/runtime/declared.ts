@@ -1,0 +1,75 @@
+/**
+ * What a ledger knows of the reactions that work on it, written by whoever starts them: where each began, and what of its
+ * declaration is needed to tell elsewhere which events it concerns. Schemas and filters are code, and stay in the process.
+ */
+import type { Pattern } from '../contracts/index.ts'
+import type { Ledger } from '../ledger/index.ts'
+import { triggersOf, type Reaction, type TriggerRole } from '../service/index.ts'
+
+/** The kind of the records of reactions, by service and name. */
+export const reactionKind = 'reaction'
+/** How many reactions of a service are looked at. */
+export const reactionsMax = 10_000
+/** A declaration that is longer, as JSON, is not kept: elsewhere its reaction is not shown in flows. */
+const declaredCharsMax = 16_384
+
+/** An event type that a reaction listens to. */
+export interface DeclaredTrigger {
+  readonly role: TriggerRole
+  readonly index: number
+  readonly type: string
+  /** The latest version that was known; the pattern is about its data. */
+  readonly version: number
+  readonly pattern?: Pattern | undefined
+}
+
+/** A declaration as far as it is data. */
+export interface Declared {
+  /** Its place among the reactions of its service. */
+  readonly at: number
+  readonly triggers: readonly DeclaredTrigger[]
+  /** True when a function decides, too. */
+  readonly filtered?: true | undefined
+  /** Where events wait that are not handled one by one. */
+  readonly collects?: 'batch' | 'coalesce' | undefined
+}
+
+/** The body of the record of a reaction. */
+export interface Registered {
+  readonly reader: 'service' | 'own'
+  /** Events up to here are none of its business. */
+  readonly since: number
+  /** Events up to here are older than the reaction. */
+  readonly replayUntil: number
+  /** Missing when it was written by an older version, or is too long. */
+  readonly declared?: Declared | undefined
+  /** The end of the log when a process started the service without it: what came later, it may not have been told. */
+  readonly until?: number | undefined
+}
+
+/** What of a reaction is data. */
+export function declarationOf(reaction: Reaction, at: number): Declared {
+  const on = reaction.kind === 'on' ? reaction : undefined
+  const triggers = triggersOf(reaction).map(({ role, index, trigger }) => {
+    const { type, contract, pattern } = trigger
+    return { role, index, type, version: contract.latest, pattern: pattern as Pattern | undefined }
+  })
+  const filtered = on?.filter === undefined ? undefined : true
+  const collects = on?.batch ? 'batch' : on?.coalesce ? 'coalesce' : undefined
+  return { at, triggers, filtered, collects }
+}
+
+/** The same as the ledger keeps it; undefined when it is too long. */
+export function keptDeclaration(reaction: Reaction, at: number): Declared | undefined {
+  const declared = declarationOf(reaction, at)
+  return JSON.stringify(declared).length <= declaredCharsMax ? declared : undefined
+}
+
+/** The reactions of a service as the ledger knows them, by name. */
+export async function registeredIn(
+  ledger: Pick<Ledger, 'query'>,
+  service: string,
+): Promise<ReadonlyMap<string, Registered>> {
+  const records = await ledger.query({ scope: service, kind: reactionKind, limit: reactionsMax })
+  return new Map(records.map(({ id, body }) => [id, JSON.parse(body) as Registered]))
+}

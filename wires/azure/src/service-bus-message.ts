@@ -34,12 +34,40 @@ function fieldAt(data: unknown, path: string): string | undefined {
 /** The application property of a field of the data. */
 export const propertyOf = (path: string): string => `${fieldPrefix}${path}`
 
+/** More names than so many are not remembered. */
+const namesMax = 1_000
+
+/** What is made of a name, which comes with every event again. */
+class Names<Made> {
+  readonly #known = new Map<string, Made>()
+  readonly #make: (name: string) => Made
+
+  constructor(make: (name: string) => Made) {
+    this.#make = make
+  }
+
+  get(name: string): Made {
+    const known = this.#known.get(name)
+    if (known !== undefined) return known
+    const made = this.#make(name)
+    if (this.#known.size < namesMax) this.#known.set(name, made)
+    return made
+  }
+}
+
+const propertyNames = new Names((attribute) => `${prefixes[0]}${attribute}`)
+
+/** The attribute that a property carries; null when it carries none. */
+const attributeNames = new Names((property) => {
+  const prefix = prefixes.find((each) => property.startsWith(each))
+  return prefix === undefined ? null : property.slice(prefix.length).toLowerCase()
+})
+
 /** An event for Service Bus. */
 export function encodeMessage({ event, dedupeId }: OutgoingMessage, settings: AzureSettings): ServiceBusMessage {
   const { attributes, data } = toBinaryEvent(event)
-  const { datacontenttype = 'application/json', ...others } = attributes
   const properties: Record<string, string> = {}
-  for (const [name, value] of Object.entries(others)) properties[`${prefixes[0]}${name}`] = value
+  for (const name in attributes) if (name !== 'datacontenttype') properties[propertyNames.get(name)] = attributes[name]!
   if (settings.fields.length > 0) {
     const json = JSON.parse(data) as unknown
     for (const path of settings.fields) {
@@ -49,7 +77,7 @@ export function encodeMessage({ event, dedupeId }: OutgoingMessage, settings: Az
   }
   return {
     body: Buffer.from(data),
-    contentType: datacontenttype,
+    contentType: attributes['datacontenttype'] ?? 'application/json',
     messageId: shortId(dedupeId),
     sessionId: sessionOf(event.key, settings.sessions),
     subject: event.type,
@@ -60,11 +88,10 @@ export function encodeMessage({ event, dedupeId }: OutgoingMessage, settings: Az
 
 /** The bytes of the body and of the application properties. */
 export function sizeOf({ body, applicationProperties = {} }: ServiceBusMessage): number {
-  const properties = Object.entries(applicationProperties)
-  return properties.reduce(
-    (sum, [name, value]) => sum + Buffer.byteLength(name + String(value)),
-    (body as Buffer).length,
-  )
+  let bytes = (body as Buffer).length
+  for (const name in applicationProperties)
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(String(applicationProperties[name]))
+  return bytes
 }
 
 /** The parts of a message that are read, by the SDK or by Azure Functions. */
@@ -77,7 +104,7 @@ export interface RawMessage {
 
 /** The body as bytes: as it came, or, where somebody has parsed it, written again. */
 function bytesOf(body: unknown): Uint8Array {
-  if (body instanceof Uint8Array) return new Uint8Array(body)
+  if (body instanceof Uint8Array) return new Uint8Array(body.buffer, body.byteOffset, body.length)
   if (body === undefined || body === null) return new Uint8Array()
   return new TextEncoder().encode(typeof body === 'string' ? body : JSON.stringify(body))
 }
@@ -87,9 +114,9 @@ export function decodeMessage(message: RawMessage, types: ReadonlySet<string>): 
   const { contentType, subject, applicationProperties = {} } = message
   const body = bytesOf(message.body)
   const attributes: Record<string, string> = {}
-  for (const [name, value] of Object.entries(applicationProperties)) {
-    const prefix = prefixes.find((each) => name.startsWith(each))
-    if (prefix !== undefined) attributes[name.slice(prefix.length).toLowerCase()] = String(value)
+  for (const property in applicationProperties) {
+    const name = attributeNames.get(property)
+    if (name !== null) attributes[name] = String(applicationProperties[property])
   }
   const structured = contentType?.toLowerCase().startsWith('application/cloudevents') || !attributes['specversion']
   const said = [attributes['type'], subject].find((type) => type !== undefined && types.has(type))

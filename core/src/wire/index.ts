@@ -1,4 +1,5 @@
 /** The Wire interface. The cases every wire passes are in `quadrille/conformance`. */
 export * from './wire.ts'
+export { byName } from './by-name.ts'
 export { sendByKey } from './send-by-key.ts'
 export { DeliveryLine, type DeliveryLineOptions } from './delivery-line.ts'

@@ -1,7 +1,7 @@
 /** CloudEvents over AMQP 1.0, binary mode: attributes as application properties, the body is the data. */
 import { createHash } from 'node:crypto'
 import type { ServiceBusMessage, ServiceBusReceivedMessage } from '@azure/service-bus'
-import { toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
+import { byName, toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
 import type { AzureSettings } from './azure-options.ts'
 
 /** Both prefixes of the binding; written is the one that every client library can express. */
@@ -34,31 +34,10 @@ function fieldAt(data: unknown, path: string): string | undefined {
 /** The application property of a field of the data. */
 export const propertyOf = (path: string): string => `${fieldPrefix}${path}`
 
-/** More names than so many are not remembered. */
-const namesMax = 1_000
-
-/** What is made of a name, which comes with every event again. */
-class Names<Made> {
-  readonly #known = new Map<string, Made>()
-  readonly #make: (name: string) => Made
-
-  constructor(make: (name: string) => Made) {
-    this.#make = make
-  }
-
-  get(name: string): Made {
-    const known = this.#known.get(name)
-    if (known !== undefined) return known
-    const made = this.#make(name)
-    if (this.#known.size < namesMax) this.#known.set(name, made)
-    return made
-  }
-}
-
-const propertyNames = new Names((attribute) => `${prefixes[0]}${attribute}`)
+const propertyName = byName((attribute) => `${prefixes[0]}${attribute}`)
 
 /** The attribute that a property carries; null when it carries none. */
-const attributeNames = new Names((property) => {
+const attributeName = byName((property) => {
   const prefix = prefixes.find((each) => property.startsWith(each))
   return prefix === undefined ? null : property.slice(prefix.length).toLowerCase()
 })
@@ -67,7 +46,7 @@ const attributeNames = new Names((property) => {
 export function encodeMessage({ event, dedupeId }: OutgoingMessage, settings: AzureSettings): ServiceBusMessage {
   const { attributes, data } = toBinaryEvent(event)
   const properties: Record<string, string> = {}
-  for (const name in attributes) if (name !== 'datacontenttype') properties[propertyNames.get(name)] = attributes[name]!
+  for (const name in attributes) if (name !== 'datacontenttype') properties[propertyName(name)] = attributes[name]!
   if (settings.fields.length > 0) {
     const json = JSON.parse(data) as unknown
     for (const path of settings.fields) {
@@ -115,7 +94,7 @@ export function decodeMessage(message: RawMessage, types: ReadonlySet<string>): 
   const body = bytesOf(message.body)
   const attributes: Record<string, string> = {}
   for (const property in applicationProperties) {
-    const name = attributeNames.get(property)
+    const name = attributeName(property)
     if (name !== null) attributes[name] = String(applicationProperties[property])
   }
   const structured = contentType?.toLowerCase().startsWith('application/cloudevents') || !attributes['specversion']

@@ -1,6 +1,6 @@
 /** CloudEvents over NATS: the 1.0 binding, whose headers are `ce-` and percent-encoded, and the subjects of types. */
 import { MsgHdrsImpl, type MsgHdrs } from '@nats-io/transport-node'
-import { toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
+import { byName, toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
 
 const prefix = 'ce-'
 const plain = /^[\x21\x23\x24\x26-\x7e]*$/
@@ -46,6 +46,14 @@ const idHeader = 'Nats-Msg-Id'
 /** Attributes that came from elsewhere may have any name. */
 const headerName = /^[\x21-\x39\x3b-\x7e]+$/
 
+const headerOf = byName((attribute) => prefix + attribute)
+
+/** The attribute that a header carries; null when it carries none. */
+const attributeOf = byName((header) => {
+  const name = header.toLowerCase()
+  return name.startsWith(prefix) ? name.slice(prefix.length) : null
+})
+
 /** Writes an event in binary mode. */
 export function toNatsMessage(subjectPrefix: string, { event, dedupeId }: OutgoingMessage): NatsMessage {
   const { attributes, data } = toBinaryEvent(event)
@@ -54,10 +62,10 @@ export function toNatsMessage(subjectPrefix: string, { event, dedupeId }: Outgoi
   const written: Record<string, string[]> = { [idHeader]: [id] }
   let problem: string | null = null
   let bytes = headerFrame + Buffer.byteLength(data) + idHeader.length + id.length + pairFrame
-  for (const [name, value] of Object.entries(attributes)) {
-    const text = encodeHeader(value)
+  for (const name in attributes) {
+    const text = encodeHeader(attributes[name]!)
     if (!headerName.test(name)) problem = `the name ${JSON.stringify(name)} can not stand in a header`
-    written[prefix + name] = [text]
+    written[headerOf(name)] = [text]
     bytes += prefix.length + name.length + text.length + pairFrame
   }
   return {
@@ -75,9 +83,10 @@ export function fromNatsMessage(body: Uint8Array, read: MsgHdrs | undefined): In
   const attributes: Record<string, string> = {}
   let structured = false
   for (const [header, values] of read) {
-    const name = header.toLowerCase()
-    if (name === 'content-type') structured = values[0]!.toLowerCase().startsWith('application/cloudevents')
-    else if (name.startsWith(prefix)) attributes[name.slice(prefix.length)] = decodeHeader(values[0]!)
+    const name = attributeOf(header)
+    if (name !== null) attributes[name] = decodeHeader(values[0]!)
+    else if (header.toLowerCase() === 'content-type')
+      structured = values[0]!.toLowerCase().startsWith('application/cloudevents')
   }
   return { attributes: structured || !('specversion' in attributes) ? null : attributes, body }
 }

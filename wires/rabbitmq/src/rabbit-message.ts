@@ -1,6 +1,6 @@
 /** CloudEvents over AMQP 0-9-1, for which there is no official binding: headers as in AMQP 1.0, or `ce-`. */
 import type { Message, Options } from 'amqplib'
-import { toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
+import { byName, toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
 
 const prefixes = ['cloudEvents_', 'cloudEvents:', 'ce-']
 
@@ -16,20 +16,36 @@ export interface RabbitMessage {
   readonly problem: string | null
 }
 
+const headerName = byName((prefix) => byName((attribute) => prefix + attribute))
+
+/** The attribute that a header carries; null when it carries none. */
+const attributeName = byName((header) => {
+  const prefix = prefixes.find((candidate) => header.startsWith(candidate))
+  return prefix === undefined ? null : header.slice(prefix.length).toLowerCase()
+})
+
 /** Writes an event in binary mode. */
 export function toRabbitMessage({ event, dedupeId }: OutgoingMessage, headerPrefix: string): RabbitMessage {
   const { attributes, data } = toBinaryEvent(event)
-  const { datacontenttype, ...others } = attributes
   const headers: Record<string, string> = {}
   let headerBytes = 0
-  for (const [name, value] of Object.entries(others)) {
-    headers[headerPrefix + name] = value
-    headerBytes += headerPrefix.length + name.length + Buffer.byteLength(value)
+  for (const name in attributes) {
+    if (name === 'datacontenttype') continue
+    const value = attributes[name]!
+    const header = headerName(headerPrefix)(name)
+    headers[header] = value
+    headerBytes += header.length + Buffer.byteLength(value)
   }
   const body = Buffer.from(data)
   return {
     body,
-    options: { headers, contentType: datacontenttype, persistent: true, mandatory: true, messageId: dedupeId },
+    options: {
+      headers,
+      contentType: attributes['datacontenttype'],
+      persistent: true,
+      mandatory: true,
+      messageId: dedupeId,
+    },
     bytes: body.length + headerBytes,
     problem: headerBytes > headerBytesMax ? `its attributes have ${headerBytes} bytes, of ${headerBytesMax}` : null,
   }
@@ -42,9 +58,10 @@ export function fromRabbitMessage({ content, properties, fields }: Message): Inc
   if (typeof contentType === 'string' && contentType.toLowerCase().startsWith('application/cloudevents'))
     return { ...message, attributes: null }
   const attributes: Record<string, string> = {}
-  for (const [header, value] of Object.entries((properties.headers ?? {}) as Record<string, unknown>)) {
-    const prefix = prefixes.find((candidate) => header.startsWith(candidate))
-    if (prefix !== undefined) attributes[header.slice(prefix.length).toLowerCase()] = textOf(value)
+  const headers = (properties.headers ?? {}) as Record<string, unknown>
+  for (const header in headers) {
+    const name = attributeName(header)
+    if (name !== null) attributes[name] = textOf(headers[header])
   }
   if (!('specversion' in attributes)) return { ...message, attributes: null }
   if (typeof contentType === 'string') attributes['datacontenttype'] ??= contentType

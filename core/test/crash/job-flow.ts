@@ -26,7 +26,8 @@ export interface LookData {
   readonly id: string
   readonly lane: string
   readonly number: number
-  readonly where: 'schema' | 'upcast' | 'filter'
+  /** `later`: the schema kills, but only once the test has said so in the outside world. */
+  readonly where: 'schema' | 'upcast' | 'filter' | 'later'
   readonly kills?: number
 }
 
@@ -39,7 +40,10 @@ const deadlySchema: StandardSchema<LookData, LookData> = {
   '~standard': {
     version: 1,
     vendor: 'quadrille-test',
-    validate: (value) => (lookDeadly(value as LookData, 'schema'), { value: value as LookData }),
+    validate: (value) => {
+      for (const where of ['schema', 'later'] as const) lookDeadly(value as LookData, where)
+      return { value: value as LookData }
+    },
   },
 }
 export const Look = LookOld.version(2, {
@@ -110,6 +114,16 @@ export function jobServices(outside: string, mayDie = false): AnyService[] {
       db.prepare(insert).run('pair', job.id, job.number, event.id, process.pid, attempt)
     },
   )
+  const collecting = service('collecting', { db, retry: { attempts: 3, base: 20, max: 100 } }).on(
+    Look,
+    { name: 'collect', batch: { size: 100, within: '1500ms' } },
+    (jobs, { db, events }) => {
+      for (const [at, job] of jobs.entries())
+        db.prepare(insert).run('collect', job.id, job.number, events[at]!.id, process.pid, 1)
+    },
+  )
+  const isLater = () =>
+    world().prepare("SELECT count(*) AS count FROM calls WHERE what = 'later'").get()!['count'] !== 0
   const dieOf = (id: string, times: number) => {
     const { count } = world().prepare('SELECT count(*) AS count FROM deaths WHERE subject = ?').get(id)!
     if ((count as number) >= times) return
@@ -118,6 +132,8 @@ export function jobServices(outside: string, mayDie = false): AnyService[] {
     // The signal comes when it comes; nothing more may happen here.
     for (;;);
   }
-  if (mayDie) lookDeadly = (job, where) => void (job.kills && job.where === where && dieOf(job.id, job.kills))
-  return [jobs, counter, pairs]
+  if (mayDie)
+    lookDeadly = (job, where) =>
+      void (job.kills && job.where === where && (where !== 'later' || isLater()) && dieOf(job.id, job.kills))
+  return [jobs, counter, pairs, collecting]
 }

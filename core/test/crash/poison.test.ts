@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { count, prepare, rows } from './audit.ts'
 import { Crew, Place, until, type Member } from './crew.ts'
+import { openOutside } from './outside.ts'
 import { jobTables, type JobData, type LookData, type SlowData } from './job-flow.ts'
 import type { Order, Setup } from './member.ts'
 
@@ -185,4 +186,31 @@ test('an event whose schema has killed six processes, and is two parts of a join
     effects(place, 'pair').map(({ subject, times }) => [subject, times]),
     [['job-8', 1]],
   )
+})
+
+test('an event that kills its process only when it has been collected becomes a dead letter, and the others are handled once', async (t) => {
+  using place = new Place()
+  const order: Order = { what: 'look', jobs: lookJobs('later', 8, always) }
+  const isCollected = () =>
+    count(place.file, `SELECT count(*) FROM quadrille_records WHERE kind = 'batch/collect'`) === 30
+  let isArmed = false
+  const isDone = () => {
+    if (!isArmed && isCollected()) {
+      isArmed = true
+      const outside = openOutside(place.outside)
+      outside.exec("INSERT INTO calls VALUES ('later', '', 'later', 0)")
+      outside.close()
+    }
+    return effects(place, 'collect').length === 29 && lettersIn(place).length === 1
+  }
+  const deaths = await run(place, order, { isDone, worker: 'collecting' })
+  t.diagnostic(`${deaths} deaths`)
+  assert.ok(isArmed)
+  // Two until what is looked at is marked; with 29 others, with six others, and alone, once for each attempt.
+  assert.ok(deaths >= 2 + 3 && deaths <= 2 + 4 + 3, `${deaths} deaths`)
+  assert.deepEqual(
+    effects(place, 'collect').filter(({ times }) => times !== 1),
+    [],
+  )
+  assert.deepEqual([lettersIn(place)[0]?.event.key, lettersIn(place)[0]?.code], ['lane-8', 'PROCESS_DIED'])
 })

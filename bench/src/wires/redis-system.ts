@@ -1,4 +1,4 @@
-/** Redis Streams: the wire, and ioredis by itself, with a field for each attribute, as one writes it by hand. */
+/** Redis Streams: the wire, and ioredis by itself with the same entries. */
 import { Redis } from 'ioredis'
 import { redis } from '@quadrille/redis'
 import type { WireSystem } from './wire-systems.ts'
@@ -16,8 +16,8 @@ export const redisSystem: WireSystem = {
       async send(messages) {
         const transaction = client.multi()
         for (const { attributes, body } of messages) {
-          const pairs = Object.entries(attributes).flatMap(([name, text]) => [`ce_${name}`, text])
-          transaction.xadd(topic, '*', 'data', Buffer.from(body), ...pairs)
+          const { type } = attributes
+          transaction.xadd(topic, '*', 'type', type!, 'data', Buffer.from(body), 'ce', JSON.stringify(attributes))
         }
         await transaction.exec()
       },
@@ -39,7 +39,7 @@ export const redisSystem: WireSystem = {
           [Buffer, Buffer[]][],
         ][]
         const entries = reply?.[0]?.[1] ?? []
-        for (const [, fields] of entries) got(fields[1]!)
+        for (const [, fields] of entries) got(fields[3]!)
         if (entries.length > 0) await client.xack(topic, group, ...entries.map(([id]) => id))
       }
     })()

@@ -24,7 +24,7 @@ export const dataOf = (n: number, sentAt: number) => ({
 /** Milliseconds on the machine's monotonic clock, the same in every process: the time of day may be set meanwhile. */
 export const nowMs = (): number => Number(process.hrtime.bigint()) / 1e6
 
-/** A message for a bare client: what the wire sends, which may put the attributes elsewhere. */
+/** A message for a bare client: the same bytes that the wire sends. */
 export interface RawMessage {
   readonly key: string
   readonly attributes: Readonly<Record<string, string>>

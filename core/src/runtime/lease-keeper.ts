@@ -42,6 +42,11 @@ export class LeaseKeeper {
     return new Map([...this.#held].map(([partition, { epoch }]) => [partition, epoch]))
   }
 
+  /** As {@link epochs}, for those held of these. */
+  epochsOf(partitions: ReadonlySet<number>): ReadonlyMap<number, number> {
+    return new Map([...this.epochs].filter(([partition]) => partitions.has(partition)))
+  }
+
   get size(): number {
     return this.#held.size
   }

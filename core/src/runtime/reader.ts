@@ -25,6 +25,8 @@ import type { Task } from './work.ts'
 
 const pauseAfterErrorMs = 50
 const pauseAfterErrorMaxMs = 5_000
+/** How long a checkpoint in the ledger may be behind where nothing was to be done. */
+const saveAfterMs = 1_000
 /** Larger batches are not run in one transaction with those of other readers: they are better at work at the same time. */
 const sharedMax = 16
 
@@ -41,8 +43,8 @@ export class Reader {
   #loop: Promise<void> = Promise.resolve()
   #woken = false
   #resting: (() => void) | undefined
-  /** The checkpoint in the ledger is behind: events that are none of ours have been passed. */
-  #unsaved = false
+  /** Since when checkpoints in the ledger are behind, because nothing in their partitions was to be done; undefined when none is. */
+  #unsavedSince: number | undefined
   /** The end of the log when a timer fell due while there was a backlog. */
   #timersAfter: number | null = null
   #errors = 0
@@ -140,7 +142,8 @@ export class Reader {
       this.#woken = false
       const list = newTaskList()
       this.#addEnded(list)
-      if (list.tasks.length > 0 || this.#unsaved) await this.#batch(list, undefined)
+      if (list.tasks.length > 0) await this.#batch(list, undefined)
+      if (this.#unsavedSince !== undefined) await this.#save()
       if (this.#calls.size === 0) return
       await this.leases.leave(this.#calls.partitions)
       if (!this.#woken) await new Promise<void>((resolve) => (this.#resting = resolve))
@@ -188,7 +191,7 @@ export class Reader {
     }
     await this.caution.died(this.leases.takeAbandoned())
     if (this.leases.size === 0) {
-      this.#unsaved = false
+      this.#unsavedSince = undefined
       this.#pace.looked()
       return false
     }
@@ -218,7 +221,7 @@ export class Reader {
     // What is not committed yet may still be rolled back, and its positions be given again.
     if (page.upTo > after && page.basis === undefined) {
       this.leases.advance(page.upTo)
-      this.#unsaved = true
+      this.#unsavedSince ??= settings.env.elapsed()
     }
     return !page.end
   }
@@ -255,10 +258,13 @@ export class Reader {
   async #batch(list: TaskList, page: Pick<ReadPage, 'upTo' | 'basis'> | undefined): Promise<void> {
     const { settings, plan, tell } = this.context
     const startedAt = settings.env.elapsed()
+    const concerned = partitionsOf(list, this.leases.size)
+    // Where nothing was to be done a checkpoint may stay behind for a while. Marked pages end with the checkpoints of all.
+    const isPartial = concerned.size > 0 && concerned.size < this.leases.size && !this.caution.marks
     const claim = {
       reader: plan.reader,
       owner: settings.instance,
-      epochs: this.leases.epochs,
+      epochs: isPartial ? this.leases.epochsOf(concerned) : this.leases.epochs,
       position: page?.upTo ?? this.leases.position,
       basis: page?.basis,
     }
@@ -266,7 +272,8 @@ export class Reader {
     try {
       const result = await new BatchRun(this.context, list.failures, how).run(list.tasks, claim)
       this.leases.advance(claim.position)
-      this.#unsaved = false
+      if (!isPartial) this.#unsavedSince = undefined
+      else if (page !== undefined) this.#unsavedSince ??= startedAt
       if (result.collided) this.#size.collided()
       else this.#size.took(list.tasks.length, result.heldMs)
       for (const task of list.tasks) this.#calls.release(task)
@@ -296,7 +303,8 @@ export class Reader {
     // Without a lease there is nothing to do, however due: new leases wake it.
     const nextAt = this.leases.size === 0 ? Infinity : this.#due.nextAt(nowMs)
     if (nextAt <= nowMs) return settings.env.breathe()
-    const waitMs = Math.min(this.#pace.waitMs, nextAt - nowMs)
+    const saveInMs = this.#saveAt - settings.env.elapsed()
+    const waitMs = Math.max(0, Math.min(this.#pace.waitMs, nextAt - nowMs, saveInMs))
     let cancel: Cancel = () => {}
     const rested = new Promise<void>((resolve) => {
       this.#resting = resolve
@@ -310,14 +318,31 @@ export class Reader {
 
   /** The safety net, also under steady load: what no wake-up has told. Returns whether it was time for it. */
   async #poll(): Promise<boolean> {
+    if (this.#saveAt <= this.context.settings.env.elapsed()) await this.#save()
     if (!this.#pace.isDue) return false
     this.#pace.looked()
     await this.#due.refresh()
-    if (this.#unsaved) await this.#batch(newTaskList(), undefined)
     return true
+  }
+
+  /** When checkpoints that are behind are written down. */
+  get #saveAt(): number {
+    return this.#unsavedSince === undefined ? Infinity : this.#unsavedSince + saveAfterMs
+  }
+
+  /** Writes down all checkpoints. */
+  #save(): Promise<void> {
+    return this.#batch(newTaskList(), undefined)
   }
 }
 
 /** Small, and nothing of it has failed before. */
 const isForAll = ({ tasks, failures }: TaskList): boolean =>
   tasks.length <= sharedMax && failures.size === 0 && tasks.every(({ record }) => record === null)
+
+/** The partitions of what is to be done, looked for until there are so many of them. */
+function partitionsOf({ tasks }: TaskList, most: number): ReadonlySet<number> {
+  const found = new Set<number>()
+  for (const { event } of tasks) if (found.size < most) found.add(partitionOf(event.key))
+  return found
+}

@@ -185,6 +185,8 @@ describe('on a real Kafka', { skip: real.skip }, () => {
     const silence = mock.method(Consumer.prototype, 'fetch', () => new Promise(() => {}))
     try {
       await wire.send([outgoing(eventOf('silent', 'k', {}))])
+      // The request that was under way may still bring what has been sent by then.
+      await until(() => silence.mock.callCount() > 0, 'the silence begins')
       await wire.send([outgoing(eventOf('silent', 'k', {}))])
       await until(() => notices.some(({ kind }) => kind === 'lost'), 'it is told', 40_000)
       assert.match(notices.find(({ kind }) => kind === 'lost')!.why, /connecting anew/)

@@ -202,8 +202,9 @@ export class BatchRun {
   #one(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
     const failure = this.#failures.get(task)
     const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
-    // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn.
-    if (isBlocked && (!failure || this.#tried.has(task))) return this.#queue(batch, task, null)
+    // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn. Nor is it the
+    // turn of one of which a process has died: an undo would overtake its action.
+    if (isBlocked && (!failure || task.unseen || this.#tried.has(task))) return this.#queue(batch, task, null)
     if (task.foreign) return leave(batch, task)
     if (this.#parksAll && !failure && task.record === null && !isCollecting(task))
       return this.#queue(batch, task, batch.nowMs)

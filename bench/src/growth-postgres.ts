@@ -116,7 +116,8 @@ async function fill(ledger: Ledger, database: string, { events, progress }: Grow
     while (next < orders) {
       const from = next
       next = Math.min(orders, from + ordersPerTransaction)
-      head = Math.max(head, await append(ledger, from, next))
+      const last = await append(ledger, from, next)
+      head = Math.max(head, last)
       if (next < ((marks.length + 1) * orders) / 10) continue
       marks.push((performance.now() - began) / 1000)
       progress(`${next * eventsPerOrder} events`)

@@ -202,9 +202,10 @@ export class BatchRun {
   #one(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
     const failure = this.#failures.get(task)
     const isBlocked = task.record === null && !isCollecting(task) && batch.isBlocked(task)
-    // A failure from before an earlier event of the lane had failed too is void: now it is not this one's turn. Nor is it the
-    // turn of one of which a process has died: an undo would overtake its action.
-    if (isBlocked && (!failure || task.unseen || this.#tried.has(task))) return this.#queue(batch, task, null)
+    // What will be tried again waits for its turn behind the earlier ones of its lane; so does what has failed in a try that
+    // was rolled back, because an earlier one has failed since, so that its own failure is void.
+    if (isBlocked && (!failure || this.#tried.has(task) || mayHelp(task, failure.error)))
+      return this.#queue(batch, task, null)
     if (task.foreign) return leave(batch, task)
     if (this.#parksAll && !failure && task.record === null && !isCollecting(task))
       return this.#queue(batch, task, batch.nowMs)

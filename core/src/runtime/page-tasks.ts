@@ -70,8 +70,9 @@ function addEvent(event: EventRecord, concerned: readonly Route[], list: TaskLis
 function routed(event: EventRecord, route: Route, list: TaskList): Task | null {
   const seen = look(route, event)
   if (seen === null) return null
-  const task = taskOf(event, route, seen.ok ? seen.data : undefined)
-  if (!seen.ok) refuse(list, task, seen.error)
+  if (seen.ok) return taskOf(event, route, seen.data)
+  const task: Task = { ...taskOf(event, route, undefined), unseen: true }
+  refuse(list, task, seen.error)
   return task
 }
 

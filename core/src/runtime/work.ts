@@ -36,7 +36,7 @@ export interface WorkBody {
   readonly letter?: string
   /** Which process has begun to handle it, and how many together; only noted where a death is feared, see ./caution.ts. */
   readonly begun?: { readonly by: string; readonly of: number } | undefined
-  /** True while nothing has looked at whether it is for the reaction at all, because looking kills: see ./caution.ts. */
+  /** True while it is not known whether it is for the reaction at all: to look has failed, or kills (see ./caution.ts). */
   readonly unseen?: true | undefined
 }
 

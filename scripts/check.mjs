@@ -13,6 +13,7 @@ const steps = [
     name: 'tidy',
     args: ['--conditions=quadrille-source', '--test', '--test-reporter=dot', 'scripts/test/tidy.test.ts'],
   },
+  { name: 'compose.yaml', args: [tool('dclint/bin/dclint.cjs'), '--max-warnings', '0', 'compose.yaml'] },
   { name: 'packed install', args: ['scripts/packed-install.mjs'] },
 ]
 

@@ -13,6 +13,7 @@ import type { Settings } from './settings.ts'
 import type { Telling } from './telling.ts'
 import type { IncomingMessage } from '../wire/index.ts'
 import { Intake } from './wires/intake.ts'
+import { MappingMarks, type Part } from './wires/mapping-marks.ts'
 
 /** The CloudEvents source of events that no service has emitted. */
 const outside = 'outside'
@@ -30,10 +31,17 @@ export interface PublishingContext {
   readonly tools: ContextTools
 }
 
+/** A wire, and the proof that this process is the one that receives, where only one may. */
+interface Sender {
+  readonly wire: string
+  readonly claim?: Claim | undefined
+}
+
 /** The three ways in. */
 export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'> {
   readonly #context: PublishingContext
   readonly intake: Intake
+  readonly #marks: MappingMarks
   readonly #gathering: Gathering
   readonly #services: ReadonlySet<string>
   #stopped = false
@@ -43,6 +51,8 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   constructor(context: PublishingContext) {
     this.#context = context
     this.intake = new Intake(context.settings)
+    const save = (record: LedgerRecord) => this.#retried(() => context.ledger.transact((tx) => tx.save([record])))
+    this.#marks = new MappingMarks({ ...context, save })
     this.#gathering = new Gathering(context.ledger, context.settings.env)
     this.#services = new Set(context.settings.services.map(({ name }) => name))
   }
@@ -81,21 +91,34 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   /**
    * Takes what came from outside: appended, dropped as a duplicate, or a dead letter. Durable on return.
    *
-   * @param from - The wire, and the proof that this process is the one that receives, where only one may; null for `app.receive()`.
+   * @param from - Null for `app.receive()`.
    */
-  async take(
-    messages: readonly IncomingMessage[],
-    from: { readonly wire: string; readonly claim?: Claim | undefined } | null = null,
-  ): ReturnType<App['receive']> {
+  async take(messages: readonly IncomingMessage[], from: Sender | null = null): ReturnType<App['receive']> {
     this.#check('receive()')
+    const isMapped = this.intake.mappedOf(from?.wire ?? null)
+    if (isMapped === null) return this.#busy(() => this.#takePart({ messages, mark: null }, from))
+    return this.#busy(async () => {
+      const sum = { appended: 0, duplicates: 0, dead: 0 }
+      for await (const part of this.#marks.parts(messages, isMapped)) {
+        const taken = await this.#takePart(part, from)
+        for (const count of ['appended', 'duplicates', 'dead'] as const) sum[count] += taken[count]
+      }
+      return sum
+    })
+  }
+
+  async #takePart({ messages, refused, mark }: Part, from: Sender | null): ReturnType<App['receive']> {
     const { ledger, tell } = this.#context
-    const { good, dead } = this.intake.sort(messages, from?.wire ?? null)
+    const via = from?.wire ?? null
+    const { good, dead } = refused
+      ? { good: [], dead: [this.intake.refused(messages[0]!, via, refused)] }
+      : this.intake.sort(messages, via)
     const work = async (tx: LedgerTx) => {
       if (from?.claim) await tx.hold(from.claim)
-      if (dead.length > 0) await tx.save(dead)
+      if (dead.length > 0 || mark !== null) await tx.save(dead, mark === null ? [] : [mark])
       return { positions: good.length > 0 ? tx.appendLast(good) : noPositions }
     }
-    const { positions } = await this.#busy(() => this.#retried(() => ledger.transact(work), mayRepeat))
+    const { positions } = await this.#retried(() => ledger.transact(work), mayRepeat)
     const appended = appendedOf(good, positions())
     const duplicates = good.length - appended.length
     if (good.length > 0) tell.tell('appended', { events: appended, duplicates, origin: null })

@@ -1,5 +1,6 @@
 /** The smallest crash subject: jobs that leave a row each, and slow ones with a call to the outside. */
-import { event, service, type AnyService, type StandardSchema } from 'quadrille'
+import type { DatabaseSync } from 'node:sqlite'
+import { event, service, type AnyService, type Emitted, type ForeignMessage, type StandardSchema } from 'quadrille'
 import { nodeSqlite } from 'quadrille/sqlite'
 import { lazily } from './outside.ts'
 import { plain } from './plain-schema.ts'
@@ -61,6 +62,26 @@ export const jobTables = `
 
 const insert = 'INSERT INTO effects (what, subject, number, event_id, pid, attempt) VALUES (?, ?, ?, ?, ?, ?)'
 const db = nodeSqlite()
+
+/** Calls a mapping for a job as a foreign system would send it; a process may die of it. */
+export function legacyJob(outside: string): (message: ForeignMessage) => Emitted {
+  const dieOf = deadlyIn(lazily(outside))
+  return (message) => {
+    const job = message.json() as JobData
+    if (job.kills !== undefined) dieOf(job.id, job.kills)
+    return Job({ id: job.id, lane: job.lane, number: job.number }, { id: job.id })
+  }
+}
+
+/** Ends the process, so many times for each subject. */
+const deadlyIn = (world: () => DatabaseSync) => (id: string, times: number) => {
+  const { count } = world().prepare('SELECT count(*) AS count FROM deaths WHERE subject = ?').get(id)!
+  if ((count as number) >= times) return
+  world().prepare('INSERT INTO deaths VALUES (?, ?)').run(id, process.pid)
+  process.kill(process.pid, 'SIGKILL')
+  // The signal comes when it comes; nothing more may happen here.
+  for (;;);
+}
 
 /** One service with all kinds, and one that counts what they have led to. `mayDie`: also where the publisher looks. */
 export function jobServices(outside: string, mayDie = false): AnyService[] {
@@ -124,14 +145,7 @@ export function jobServices(outside: string, mayDie = false): AnyService[] {
   )
   const isLater = () =>
     world().prepare("SELECT count(*) AS count FROM calls WHERE what = 'later'").get()!['count'] !== 0
-  const dieOf = (id: string, times: number) => {
-    const { count } = world().prepare('SELECT count(*) AS count FROM deaths WHERE subject = ?').get(id)!
-    if ((count as number) >= times) return
-    world().prepare('INSERT INTO deaths VALUES (?, ?)').run(id, process.pid)
-    process.kill(process.pid, 'SIGKILL')
-    // The signal comes when it comes; nothing more may happen here.
-    for (;;);
-  }
+  const dieOf = deadlyIn(world)
   if (mayDie)
     lookDeadly = (job, where) =>
       void (job.kills && job.where === where && (where !== 'later' || isLater()) && dieOf(job.id, job.kills))

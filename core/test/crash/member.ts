@@ -1,7 +1,8 @@
 /** The script of a child process: runs services on a file, obeys its parent, and tells what it sees. */
-import { start, type App, type Logger, type StartOptions } from 'quadrille'
+import { start, type App, type Logger, type StartOptions, type WireOptions } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
-import { jobServices, Job, LookOld, Slow, type JobData, type LookData, type SlowData } from './job-flow.ts'
+import { memoryHub } from 'quadrille/memory'
+import { jobServices, Job, legacyJob, LookOld, Slow, type JobData, type LookData, type SlowData } from './job-flow.ts'
 import { OrderCreated, Noted, orderServices, shop, insertOrder, type OrderData } from './order-flow.ts'
 
 /** What a child process is started with. */
@@ -18,6 +19,8 @@ export interface Setup {
   readonly deadline?: number
   /** Reports each appended event with the time at which this process has seen it. */
   readonly tellHandled?: boolean
+  /** What another system has sent: its broker gives it to every process that has not acknowledged it. */
+  readonly legacy?: readonly JobData[]
   /** Its standard error is not shown: it dies on purpose. */
   readonly silent?: boolean
 }
@@ -53,6 +56,14 @@ const log: Logger = { debug: () => {}, info: () => {}, warn: line('warn'), error
 const all = setup.flow === 'orders' ? [shop, ...orderServices(setup.outside)] : jobServices(setup.outside, setup.silent)
 const services = all.filter((each) => setup.services === undefined || setup.services.includes(each.name))
 
+/** A broker with what another system has sent, all of it in one delivery. */
+function legacyWire(jobs: readonly JobData[]): WireOptions {
+  const hub = memoryHub()
+  for (const job of jobs) hub.inject('legacy.jobs', Buffer.from(JSON.stringify(job)))
+  const foreign = { 'legacy.jobs': { events: [Job], map: legacyJob(setup.outside) } }
+  return { wire: hub.wire(), sends: [], receives: [], foreign, from: 'beginning' }
+}
+
 const app = await begin({
   services,
   ledger: sqlite(setup.file, { synchronous: 'NORMAL' }),
@@ -60,6 +71,7 @@ const app = await begin({
   lease: setup.lease ?? 300,
   poll: setup.poll ?? 200,
   batchMax: setup.batchMax,
+  ...(setup.legacy && { wires: [legacyWire(setup.legacy)] }),
   hooks: {
     leases: ({ reader, held }) => tell({ what: 'held', reader, held }),
     ...(setup.tellHandled && {

@@ -214,3 +214,54 @@ test('an event that kills its process only when it has been collected becomes a 
   )
   assert.deepEqual([lettersIn(place)[0]?.event.key, lettersIn(place)[0]?.code], ['lane-8', 'PROCESS_DIED'])
 })
+
+/** Runs processes that get the same foreign messages until all of them are done with; returns how many have died. */
+async function map(place: Place, legacy: readonly JobData[], isDone: () => boolean): Promise<number> {
+  await using crew = new Crew()
+  prepare(place.file, jobTables, place.outside)
+  const supervised = supervise(crew, { ...place, flow: 'jobs', services: ['jobs'], lease, legacy, silent: true })
+  try {
+    await until('the end', isDone, { timeoutMs: 120_000 })
+  } finally {
+    supervised.ended = true
+  }
+  return supervised.deaths
+}
+
+interface ForeignLetter {
+  readonly code: string
+  readonly bytes: string
+  readonly from: { readonly wire: string; readonly channel: string }
+}
+
+const marksIn = (place: Place): number =>
+  count(place.file, `SELECT count(*) FROM quadrille_records WHERE kind = 'mapping' AND id GLOB 'alone*'`)
+
+test('a foreign message whose mapping always kills its process becomes a dead letter with its bytes, and the others are handled once', async () => {
+  using place = new Place()
+  const jobs = jobsWith(always)
+  const letters = () => lettersIn(place) as unknown as ForeignLetter[]
+  const deaths = await map(place, jobs, () => effects(place).length === 29 && letters().length === 1)
+  // Once with the others, and three times alone.
+  assert.equal(deaths, 1 + 3)
+  assert.deepEqual(
+    effects(place).filter(({ subject, times }) => times !== 1 || subject === 'job-7'),
+    [],
+  )
+  const [letter] = letters()
+  assert.deepEqual([letter?.code, letter?.from.wire, letter?.from.channel], ['PROCESS_DIED', 'memory', 'legacy.jobs'])
+  assert.equal(Buffer.from(letter!.bytes, 'base64').toString(), JSON.stringify(jobs[7]))
+  assert.equal(marksIn(place), 0)
+})
+
+test('a foreign message whose mapping has killed three processes is handled once, with all others', async () => {
+  using place = new Place()
+  const deaths = await map(place, jobsWith(3), () => effects(place).length === 30)
+  assert.equal(deaths, 3)
+  assert.deepEqual(
+    effects(place).filter(({ times }) => times !== 1),
+    [],
+  )
+  assert.deepEqual(lettersIn(place), [])
+  assert.equal(marksIn(place), 0)
+})

@@ -59,12 +59,23 @@ export class Intake {
         if (mapping) good.push(...this.#mapped(mapping, message, mark))
         else good.push(this.#checked(eventOf(message, env.now()), mark))
       } catch (error) {
-        const { attributes, channel, body } = message
-        const from = via === null ? {} : { from: { wire: via, attributes, channel } }
-        dead.push(deadRecord(receiveScope, env.uuid(), { ...receivedDead(body, error, env.now()), ...from }))
+        dead.push(this.refused(message, via, error))
       }
     }
     return { good, dead }
+  }
+
+  /** The dead letter of a message that is not taken. */
+  refused({ attributes, channel, body }: IncomingMessage, via: string | null, error: unknown): LedgerRecord {
+    const { env } = this.#settings
+    const from = via === null ? {} : { from: { wire: via, attributes, channel } }
+    return deadRecord(receiveScope, env.uuid(), { ...receivedDead(body, error, env.now()), ...from })
+  }
+
+  /** Tells which messages of a wire are mapped; null when none is. */
+  mappedOf(via: string | null): ((message: IncomingMessage) => boolean) | null {
+    const foreign = this.#settings.wires.find(({ name }) => name === via)?.foreign ?? {}
+    return Object.keys(foreign).length === 0 ? null : (message) => this.#mappingOf(message, via) !== undefined
   }
 
   /** The events of a message that could not be read when it came, if it can be read now. */

@@ -1,5 +1,5 @@
 /** A process of ./wire-kills.ts. */
-import { event, service, silentLogger, start, type Wire } from 'quadrille'
+import { event, service, start, type Logger, type Wire } from 'quadrille'
 import { nodeSqlite, sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
 import type { KillMember, KillWires } from './wire-kills.ts'
@@ -31,6 +31,12 @@ function mortal(wire: Wire): Wire {
   return wire
 }
 
+const warnings: string[] = []
+const noted: Logger['warn'] = (facts, message) => {
+  warnings.push(`${new Date().toISOString()} ${message} ${(facts as { err?: Error }).err?.message ?? ''}`)
+}
+const log: Logger = { debug() {}, info() {}, warn: noted, error: noted }
+
 const mine = member.role === 'counts' ? counter : listener
 const { wiresOf } = (await import(member.wires)) as KillWires
 const app = await start({
@@ -38,7 +44,11 @@ const app = await start({
   ledger: sqlite(member.ledger),
   wires: ((await wiresOf(member)) as Wire[]).map(mortal),
   lease: '400ms',
-  log: silentLogger,
+  log,
+})
+// Asked when it does not end.
+process.on('message', () => {
+  void app.health().then((health) => process.send?.({ role: member.role, health, warnings: warnings.slice(-20) }))
 })
 await app.transact(mine, (context) => {
   context.db.exec('CREATE TABLE IF NOT EXISTS counters (key TEXT PRIMARY KEY, n INTEGER NOT NULL)')

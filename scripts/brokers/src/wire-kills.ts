@@ -41,7 +41,8 @@ const [deathsMax, deathsMin, diesAtMax] = [8, 3, 4]
 /** So often it is the broker's turn, where it is killed too. */
 const brokerEvery = 5
 const endsWithinMs = 90_000
-const roles = ['counts', 'counts', 'hears', 'hears'] as const
+const answersWithinMs = 5_000
+const roles = ['hears', 'hears', 'counts', 'counts'] as const
 
 /** What is killed. */
 export interface Killing {
@@ -50,44 +51,109 @@ export interface Killing {
   readonly options: unknown
   /** Is killed too, where it keeps what it has. */
   readonly broker?: Broker
+  /** What the broker says about itself, for when it does not end. */
+  readonly look?: () => Promise<unknown>
 }
 
-/** Kills until all is counted, and often enough; asserts that nothing was lost, doubled or turned round. */
-export async function killAtRandom(t: TestContext, { wires, options, broker }: Killing): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'quadrille-kill-'))
-  const children = new Set<ChildProcess>()
-  t.after(async () => {
-    for (const child of children) child.kill('SIGKILL')
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
-  })
-  let counted = false
-  let deaths = 0
-  const startMember = async (role: KillMember['role']): Promise<ChildProcess> => {
+/** The processes, what they have told, and where their ledgers are. */
+class KillCrew {
+  readonly #killing: Killing
+  readonly #folder: string
+  readonly #children = new Set<ChildProcess>()
+  /** By place; those who hear come first. */
+  readonly members: ChildProcess[] = []
+  counted = false
+  deaths = 0
+
+  constructor(killing: Killing, folder: string) {
+    this.#killing = killing
+    this.#folder = folder
+  }
+
+  /** Those who count wait until the others receive: a queue or subscription that is not there yet keeps nothing. */
+  async start(): Promise<void> {
+    for (const role of roles) this.members.push(await this.#startMember(role))
+  }
+
+  /** The place of one that has died by itself; -1 for none. */
+  findDead(): number {
+    return this.members.findIndex(({ signalCode }) => signalCode !== null)
+  }
+
+  async replace(place: number): Promise<void> {
+    this.members[place]!.kill('SIGKILL')
+    this.members[place] = await this.#startMember(roles[place]!)
+  }
+
+  end(): void {
+    for (const child of this.#children) child.kill('SIGKILL')
+  }
+
+  async #startMember(role: KillMember['role']): Promise<ChildProcess> {
+    const { wires, options } = this.#killing
     for (;;) {
-      const diesAt = role === 'hears' && deaths < deathsMax ? 1 + Math.floor(Math.random() * diesAtMax) : null
-      const ledger = join(folder, `${role}.db`)
+      const diesAt = role === 'hears' && this.deaths < deathsMax ? 1 + Math.floor(Math.random() * diesAtMax) : null
+      const ledger = join(this.#folder, `${role}.db`)
       const member: KillMember = { role, ledger, keys, to, diesAt, wires: wires.href, options }
       const child = fork(new URL('./kill-member.ts', import.meta.url), [JSON.stringify(member)], {
         execArgv: ['--conditions=quadrille-source'],
         silent: true,
       })
-      children.add(child)
-      child.on('exit', () => children.delete(child))
+      this.#children.add(child)
+      child.on('exit', () => this.#children.delete(child))
       child.on('message', (message) => {
-        counted ||= message === 'counted'
-        if (message === 'dies') deaths += 1
+        this.counted ||= message === 'counted'
+        if (message === 'dies') this.deaths += 1
       })
       const [first] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [unknown]
       if (first === 'ready') return child
     }
   }
-  // Those who count wait until the others receive: a queue or subscription that is not there yet keeps nothing.
-  const members: ChildProcess[] = []
-  for (const role of roles.toReversed()) members.push(await startMember(role))
+}
+
+/** Kills until all is counted, and often enough; asserts that nothing was lost, doubled or turned round. */
+export async function killAtRandom(t: TestContext, killing: Killing): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'quadrille-kill-'))
+  const crew = new KillCrew(killing, folder)
+  t.after(async () => {
+    crew.end()
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  })
+  await crew.start()
+  const kills = await killUntilCounted(crew, killing.broker)
+  const heard = () => heardIn(join(folder, 'hears.db'))
+  const endsAt = Date.now() + endsWithinMs
+  while (heard().length < keys * to && Date.now() < endsAt) {
+    await sleep(200)
+    // Who was still to die with messages in hand may do so now, and all who hear may.
+    const dead = crew.findDead()
+    if (dead !== -1) await crew.replace(dead)
+  }
+  const rows = heard()
+  const distinct = new Set(rows.map(({ key, n }) => `${key} ${n}`)).size
+  let inversions = 0
+  for (const list of Map.groupBy(rows, ({ key }) => key).values())
+    list.forEach(({ n }, index) => (inversions += index > 0 && n < list[index - 1]!.n ? 1 : 0))
+  const counts = { lost: keys * to - distinct, doubled: rows.length - distinct, inversions }
+  const { deaths } = crew
+  t.diagnostic(
+    `${kills} kills, ${deaths} deaths with messages in hand, ${rows.length} events: ${JSON.stringify(counts)}`,
+  )
+  if (counts.lost > 0) {
+    t.diagnostic(`lost: ${missingIn(rows).join(', ')}`)
+    for (const member of crew.members) t.diagnostic(JSON.stringify(await healthOf(member)))
+    t.diagnostic(JSON.stringify(await killing.look?.()))
+  }
+  assert.deepEqual(counts, { lost: 0, doubled: 0, inversions: 0 })
+  assert.ok(deaths >= deathsMin, `it was counted before ${deathsMin} have died with messages in hand`)
+}
+
+/** Kills one after the other, and now and then the broker; returns how often. */
+async function killUntilCounted(crew: KillCrew, broker: Broker | undefined): Promise<number> {
   let kills = 0
-  while (!counted || kills < killsMin) {
+  while (!crew.counted || kills < killsMin) {
     await sleep(100 + Math.random() * 500)
-    const dead = members.findIndex(({ signalCode }) => signalCode !== null)
+    const dead = crew.findDead()
     if (dead === -1) kills += 1
     if (dead === -1 && broker && kills % brokerEvery === 0) {
       await broker.kill()
@@ -95,25 +161,16 @@ export async function killAtRandom(t: TestContext, { wires, options, broker }: K
       await broker.restart()
       continue
     }
-    const place = dead === -1 ? Math.floor(Math.random() * roles.length) : dead
-    members[place]!.kill('SIGKILL')
-    members[place] = await startMember(roles.toReversed()[place]!)
+    await crew.replace(dead === -1 ? Math.floor(Math.random() * roles.length) : dead)
   }
-  const heard = () => heardIn(join(folder, 'hears.db'))
-  const endsAt = Date.now() + endsWithinMs
-  while (heard().length < keys * to && Date.now() < endsAt) await sleep(200)
-  const rows = heard()
-  const distinct = new Set(rows.map(({ key, n }) => `${key} ${n}`)).size
-  let inversions = 0
-  for (const list of Map.groupBy(rows, ({ key }) => key).values())
-    list.forEach(({ n }, index) => (inversions += index > 0 && n < list[index - 1]!.n ? 1 : 0))
-  const counts = { lost: keys * to - distinct, doubled: rows.length - distinct, inversions }
-  t.diagnostic(
-    `${kills} kills, ${deaths} deaths with messages in hand, ${rows.length} events: ${JSON.stringify(counts)}`,
-  )
-  if (counts.lost > 0) t.diagnostic(`lost: ${missingIn(rows).join(', ')}`)
-  assert.deepEqual(counts, { lost: 0, doubled: 0, inversions: 0 })
-  assert.ok(deaths >= deathsMin, `it was counted before ${deathsMin} have died with messages in hand`)
+  return kills
+}
+
+/** What a process says about itself, for whoever looks at a failure. */
+async function healthOf(member: ChildProcess): Promise<unknown> {
+  if (!member.connected) return `process ${member.pid} has ended`
+  member.send('health')
+  return Promise.race([once(member, 'message').then(([told]) => told as unknown), sleep(answersWithinMs, 'no answer')])
 }
 
 /** What was counted and never heard: a beginning was sent before anybody had subscribed, a middle or an end was lost. */

@@ -2,7 +2,7 @@
  * What most adapters need between the broker and `deliver`: a queue in the order of arrival, from which one delivery
  * after the other is made. A delivery that is refused is made again, with a pause that grows, so that nothing overtakes.
  *
- *     resting ── push ──> delivering ── resolved: acknowledge ──> resting, or delivering the next
+ *     resting ── push ──> delivering ── resolved: acknowledge ──> delivering the next; resting when that is answered
  *                           │   ▲
  *                        rejected (pause, same messages first)
  *
@@ -48,6 +48,8 @@ export class DeliveryLine<Held> {
   #pausing = new AbortController()
   #failure: string | null = null
   #beganMs: number | null = null
+  /** Of the delivery before the one in hand. */
+  #acknowledging: Promise<void> = Promise.resolve()
 
   constructor(options: DeliveryLineOptions<Held>) {
     this.#options = options
@@ -99,10 +101,12 @@ export class DeliveryLine<Held> {
 
   #wake(): void {
     if (this.#running || this.#paused || this.#waiting.length === 0) return
-    this.#running = this.#run().finally(() => {
-      this.#running = null
-      this.#wake()
-    })
+    this.#running = this.#run()
+      .then(() => this.#acknowledging)
+      .finally(() => {
+        this.#running = null
+        this.#wake()
+      })
   }
 
   async #run(): Promise<void> {
@@ -135,7 +139,7 @@ export class DeliveryLine<Held> {
   }
 
   async #deliverInHand(): Promise<void> {
-    const { env, log, service, deliver, message, owned, expired, acknowledge } = this.#options
+    const { env, log, service, deliver, message, owned, expired } = this.#options
     for (let attempt = 0; ; attempt++) {
       const batch = this.#inHand.filter(owned)
       if (batch.length < this.#inHand.length && expired) return this.#putBack()
@@ -145,7 +149,8 @@ export class DeliveryLine<Held> {
         await deliver(batch.map(message))
         this.#beganMs = null
         this.#failure = null
-        await acknowledge(batch.filter(owned))
+        await this.#acknowledging
+        this.#acknowledging = this.#acknowledge(batch)
         return
       } catch (error) {
         this.#beganMs = null
@@ -155,6 +160,16 @@ export class DeliveryLine<Held> {
       await sleep(env, Math.min(retryMsMax, retryBaseMs * 2 ** attempt), this.#pausing.signal)
       if (!this.#paused) continue
       return this.#putBack()
+    }
+  }
+
+  /** The next delivery need not wait for the broker's answer, only the next acknowledgement. Never rejects. */
+  async #acknowledge(batch: readonly Held[]): Promise<void> {
+    const { log, service, owned, acknowledge } = this.#options
+    try {
+      await acknowledge(batch.filter(owned))
+    } catch (error) {
+      log.warn({ service, messages: batch.length, error }, 'what was received could not be acknowledged')
     }
   }
 

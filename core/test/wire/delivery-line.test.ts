@@ -35,22 +35,61 @@ test('what arrives in one burst is delivered together, in order, and not more th
   assert.deepEqual(acknowledged, [1, 2, 3, 4])
 })
 
-test('one delivery at a time: the next begins when the last is acknowledged', async () => {
-  let running = 0
+test('one delivery at a time, and one acknowledgement, which the next delivery does not wait for', async () => {
+  const steps: string[] = []
+  const first = Promise.withResolvers<void>()
   const { line, quiet } = lineOf({
-    deliver: async () => {
-      running += 1
-      assert.equal(running, 1)
+    deliver: async (messages) => {
+      const numbers = messages.map(({ body }) => body[0]).join('')
+      steps.push(`deliver ${numbers}`)
       await sleep(systemEnv, 5)
+      steps.push(`delivered ${numbers}`)
+      if (numbers === '456') first.resolve()
     },
-    acknowledge: async () => {
+    acknowledge: async (held) => {
+      steps.push(`acknowledge ${held.join('')}`)
+      // The broker answers only when the next delivery has ended.
+      if (held[0] === 1) await first.promise
       await sleep(systemEnv, 5)
-      running -= 1
+      steps.push(`acknowledged ${held.join('')}`)
     },
   })
   line.push(1, 2, 3, 4, 5, 6, 7)
   await quiet()
-  assert.equal(running, 0)
+  await line.pause()
+  assert.deepEqual(
+    steps.filter((step) => step.startsWith('deliver')),
+    ['deliver 123', 'delivered 123', 'deliver 456', 'delivered 456', 'deliver 7', 'delivered 7'],
+  )
+  assert.deepEqual(
+    steps.filter((step) => step.startsWith('ack')),
+    ['123', '456', '7'].flatMap((each) => [`acknowledge ${each}`, `acknowledged ${each}`]),
+  )
+  for (const each of ['123', '456', '7'])
+    assert.ok(steps.indexOf(`delivered ${each}`) < steps.indexOf(`acknowledge ${each}`), steps.join(', '))
+})
+
+test('pause waits for the acknowledgement, and an acknowledgement that fails stops nothing', async () => {
+  const answered = Promise.withResolvers<void>()
+  let pending = 0
+  const delivered: number[] = []
+  const { line, quiet } = lineOf({
+    deliver: async (messages) => void delivered.push(...messages.map(({ body }) => body[0]!)),
+    acknowledge: async (held) => {
+      if (held[0] === 1) throw new Error('the broker is gone')
+      pending += 1
+      await answered.promise
+      pending -= 1
+    },
+  })
+  line.push(1, 2, 3, 4, 5, 6)
+  while (delivered.length < 6) await sleep(systemEnv, 1)
+  const paused = line.pause()
+  answered.resolve()
+  await paused
+  assert.equal(pending, 0)
+  await quiet()
+  assert.deepEqual(delivered, [1, 2, 3, 4, 5, 6])
 })
 
 test('what is refused is delivered again before anything behind it, and is a problem until then', async () => {

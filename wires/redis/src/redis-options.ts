@@ -14,7 +14,7 @@ export interface RedisOptions {
   readonly keep?: Duration
   /** How long a message is ours without a sign of life from this process. Default 5 seconds, at least 500 ms. */
   readonly lease?: Duration
-  /** The most messages that are held unacknowledged for one service by one process. Default 1,024. */
+  /** The most messages that are held unacknowledged for one service by one process. Default 2,048, at most 4,000. */
   readonly heldMax?: number
   /** The largest message that is sent, bytes. Default 16 MiB. */
   readonly messageBytesMax?: number
@@ -42,6 +42,8 @@ export interface RedisSettings {
 
 const leaseMsMin = 500
 const heldMin = 2
+/** As many as a script at the server can name in one command. */
+const heldMost = 4_000
 
 /** Checks and completes the options. */
 export function redisSettings(options: RedisOptions): RedisSettings {
@@ -58,8 +60,9 @@ export function redisSettings(options: RedisOptions): RedisSettings {
   if (!/^[\w.:-]+$/.test(prefix)) refuse(`the prefix ${prefix} has other characters than a-z A-Z 0-9 _ . : -`)
   const leaseMs = ms('lease', '5s')
   if (leaseMs < leaseMsMin) refuse(`lease is ${leaseMs} ms, and must be at least ${leaseMsMin}`)
-  const heldMax = options.heldMax ?? 1_024
-  if (!Number.isInteger(heldMax) || heldMax < heldMin) refuse(`heldMax must be a whole number from ${heldMin}`)
+  const heldMax = options.heldMax ?? 2_048
+  if (!Number.isInteger(heldMax) || heldMax < heldMin || heldMax > heldMost)
+    refuse(`heldMax must be a whole number from ${heldMin} to ${heldMost}`)
   return {
     name,
     url: options.url,

@@ -61,7 +61,7 @@ describe('options', () => {
     const bad = () => redisSettings({ url: 'http://me:hidden@b' })
     assert.throws(bad, { code: 'WIRE_INCOMPATIBLE' })
     assert.throws(bad, (error: Error) => !error.message.includes('hidden'))
-    for (const options of [{ prefix: 'a{b' }, { lease: '10ms' }, { heldMax: 1 }] as const)
+    for (const options of [{ prefix: 'a{b' }, { lease: '10ms' }, { heldMax: 1 }, { heldMax: 4_001 }] as const)
       assert.throws(() => redisSettings({ url: 'redis://b', ...options }), { code: 'WIRE_INCOMPATIBLE' })
   })
 })

@@ -33,10 +33,11 @@
  */
 import { kafka } from './kafka.ts'
 import { elasticmq, nats, rabbitmq, redis, servicebus } from './kinds.ts'
-import { postgres } from './postgres.ts'
+import { postgres, postgresOf, type PostgresVersion } from './postgres.ts'
 import { startBroker, type Broker, type BrokerKind, type StartOptions } from './process.ts'
 import { stateOf } from './state.ts'
 
+export { postgresVersions, type PostgresVersion } from './postgres.ts'
 export type { Broker, BrokerKind, StartOptions } from './process.ts'
 export { freePort, tcpProxy, type TcpProxy } from './tcp.ts'
 
@@ -60,10 +61,14 @@ export interface RealBroker {
 }
 
 /** See the top of this file. */
-export function realBroker(name: BrokerName): RealBroker {
-  const kind: BrokerKind = kinds[name]
+export const realBroker = (name: BrokerName): RealBroker => real(kinds[name])
+
+/** PostgreSQL of a version, whatever this machine has. */
+export const realPostgres = (version: PostgresVersion): RealBroker => real(postgresOf(version))
+
+function real(kind: BrokerKind): RealBroker {
   const missing = kind.missing()
-  const says = `no real ${name} here: ${missing ?? ''}`
+  const says = `no real ${kind.name} here: ${missing ?? ''}`
   const start = (options?: StartOptions): Promise<Broker> => {
     if (missing !== undefined) return Promise.reject(new Error(says))
     return startBroker(kind, options)

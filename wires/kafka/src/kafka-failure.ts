@@ -61,7 +61,9 @@ export function textOf(error: unknown): string {
  */
 export function asWireError(wire: string, error: unknown): QuadrilleError {
   if (isQuadrilleError(error)) return error
-  const message = textOf(error)
+  // Of a token that the broker refuses the client takes no notice: the next request on that connection fails.
+  const login = isProtocol(error, 'ILLEGAL_SASL_STATE') ? 'SASL authentication failed: the token is refused; ' : ''
+  const message = login + textOf(error)
   const wrongOptions =
     find(error, 'code', 'PLT_KFK_UNSUPPORTED_API') ||
     ['TOPIC_AUTHORIZATION_FAILED', 'GROUP_AUTHORIZATION_FAILED', 'CLUSTER_AUTHORIZATION_FAILED'].some((code) =>

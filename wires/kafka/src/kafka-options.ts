@@ -7,8 +7,10 @@ export interface KafkaSasl {
   readonly mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512' | 'OAUTHBEARER'
   readonly username?: string | (() => string | Promise<string>)
   readonly password?: string | (() => string | Promise<string>)
-  /** For OAUTHBEARER. */
+  /** For OAUTHBEARER: a function is asked again before the broker wants to see a new one. */
   readonly token?: string | (() => string | Promise<string>)
+  /** For OAUTHBEARER, where the broker wants more than a token: `{ logicalCluster: 'lkc-1', identityPoolId: 'pool-1' }`. */
+  readonly extensions?: Readonly<Record<string, string>>
 }
 
 /** How topics are made that are missing. A topic that exists is never changed. */
@@ -46,13 +48,16 @@ export interface KafkaOptions {
   readonly requestMs?: number
 }
 
+/** A login as the client wants it. */
+type ClientSasl = Omit<KafkaSasl, 'extensions'> & { readonly oauthBearerExtensions?: Record<string, string> }
+
 /** The options as the parts of the wire see them. */
 export interface KafkaSettings {
   readonly name: string
   readonly client: {
     readonly clientId: string
     readonly bootstrapBrokers: string[]
-    readonly sasl?: KafkaSasl
+    readonly sasl?: ClientSasl
     readonly tls?: ConnectionOptions
     readonly connectTimeout: number
     readonly retryDelay: number
@@ -83,7 +88,7 @@ export function settingsOf(options: KafkaOptions): KafkaSettings {
     client: {
       clientId: options.clientId ?? 'quadrille',
       bootstrapBrokers: [...brokers],
-      ...(sasl ? { sasl } : {}),
+      ...(sasl ? { sasl: clientSasl(sasl) } : {}),
       ...(tls ? { tls: tls === true ? {} : tls } : {}),
       connectTimeout: requestMs,
       retryDelay: retryDelayMs,
@@ -96,6 +101,9 @@ export function settingsOf(options: KafkaOptions): KafkaSettings {
     requestMs,
   }
 }
+
+const clientSasl = ({ extensions, ...sasl }: KafkaSasl): ClientSasl =>
+  extensions ? { ...sasl, oauthBearerExtensions: { ...extensions } } : sasl
 
 function atLeast(
   options: KafkaOptions,

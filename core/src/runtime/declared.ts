@@ -45,7 +45,13 @@ export interface Registered {
   readonly declared?: Declared | undefined
   /** The end of the log when a process started the service without it: what came later, it may not have been told. */
   readonly until?: number | undefined
+  /** With `until`: when a process last said that it runs the reaction all the same, as during a release. */
+  readonly seenMs?: number | undefined
 }
+
+/** The reader of a reaction: that of its service, or its own. */
+export const readerOf = (service: string, reaction: string, { reader }: Pick<Registered, 'reader'>): string =>
+  reader === 'service' ? service : `${service}/${reaction}`
 
 /** What of a reaction is data. */
 export function declarationOf(reaction: Reaction, at: number): Declared {

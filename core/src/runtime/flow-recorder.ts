@@ -7,7 +7,7 @@ import { decodeData, matchesPattern, partitionOf, type AnyContract, type EventRe
 import type { Ledger } from '../ledger/index.ts'
 import { emitsOf, triggersOf } from '../service/index.ts'
 import { noteScope } from './batch-tx.ts'
-import { declarationOf, registeredIn, type Declared, type DeclaredTrigger } from './declared.ts'
+import { declarationOf, readerOf, registeredIn, type Declared, type DeclaredTrigger } from './declared.ts'
 import type { Flow, FlowDelivery, FlowNote } from './flow.ts'
 import { look } from './page-tasks.ts'
 import type { ReactionState, ReaderPlan } from './plan.ts'
@@ -68,13 +68,14 @@ async function allWays(ledger: Ledger, plans: readonly ReaderPlan[]): Promise<re
   return [...names].toSorted().flatMap((service, at) =>
     [...known[at]!]
       .toSorted(([, a], [, b]) => (a.declared?.at ?? 0) - (b.declared?.at ?? 0))
-      .flatMap(([reaction, { reader, since, until = Infinity, declared: kept }]) => {
+      .flatMap(([reaction, registered]) => {
+        const { since, until = Infinity, declared: kept } = registered
         const state = here.get(`${service}/${reaction}`)
         const declared = state ? declarationOf(state.reaction, 0) : kept
         const way = {
           service,
           reaction,
-          reader: reader === 'service' ? service : `${service}/${reaction}`,
+          reader: readerOf(service, reaction, registered),
           since,
           until,
         }

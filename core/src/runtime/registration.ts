@@ -1,7 +1,9 @@
 /**
  * Where reactions start. The first app that runs a reaction writes it down; whoever runs it later goes on from there.
- * A reaction that is added to a service which has already handled events gets a reader of its own when it starts from
- * the beginning, so that the others do not wait for it.
+ *
+ * A reaction that is added to a service that has run before gets a reader of its own. During a release processes of the
+ * old version still hold partitions of the service, and would pass over what only the new reaction wants; of its reader
+ * they know nothing. And when it starts from the beginning, the others do not wait for it.
  */
 import { QuadrilleError } from '../base/index.ts'
 import type { Ledger, LedgerRecord } from '../ledger/index.ts'
@@ -30,13 +32,25 @@ export async function registerService(
       const { reader, since, replayUntil } = before
       all.set(reaction.name, { reader, since, replayUntil, declared: keptDeclaration(reaction, at) })
     }
-    for (const [name, before] of known) if (!all.has(name)) all.set(name, { ...before, until: before.until ?? head })
+    const seenMs = settings.env.now()
+    for (const [name, before] of known)
+      if (!all.has(name)) all.set(name, before.until === undefined ? { ...before, until: head, seenMs } : before)
     const isNew = ([name, now]: [string, Registered]) => JSON.stringify(now) !== JSON.stringify(known.get(name))
     const puts = [...all].filter(isNew).map(([name, now]) => record(service, name, now))
     if (puts.length > 0) await tx.save(puts)
     return all
   })
   return plansOf(service, settings, registered)
+}
+
+/** Says of reactions that another version of their service does not have that they run here: their readers count. */
+export async function sayRunning(services: readonly AnyService[], ledger: Ledger, nowMs: number): Promise<void> {
+  for (const service of services) {
+    const known = await registeredIn(ledger, service.name)
+    const doubted = service.reactions.filter(({ name }) => known.get(name)?.until !== undefined)
+    const puts = doubted.map(({ name }) => record(service, name, { ...known.get(name)!, seenMs: nowMs }))
+    if (puts.length > 0) await ledger.transact((tx) => tx.save(puts))
+  }
 }
 
 function plansOf(
@@ -60,19 +74,20 @@ async function startOf(
   at: { readonly ledger: Ledger; readonly head: number; readonly fresh: boolean },
 ): Promise<Registered> {
   const { ledger, head, fresh } = at
-  if (head === 0) return { reader: 'service', since: 0, replayUntil: 0 }
+  const reader = fresh ? 'service' : 'own'
+  if (head === 0) return { reader, since: 0, replayUntil: 0 }
   if (reaction.from === undefined) {
     const types = [...new Set(triggersOf(reaction).map(({ trigger }) => trigger.type))]
     const page = await ledger.read({ after: 0, limit: 1, types })
-    if (page.events.length === 0) return { reader: 'service', since: 0, replayUntil: 0 }
+    if (page.events.length === 0) return { reader, since: 0, replayUntil: 0 }
     const details = { service: reaction.service, reaction: reaction.name, events: head }
     throw new QuadrilleError('START_POSITION_NEEDED', details)
   }
-  if (reaction.from === 'now') return { reader: 'service', since: head, replayUntil: 0 }
+  if (reaction.from === 'now') return { reader, since: head, replayUntil: 0 }
   const why = outsideEffect(reaction)
   if (why !== null && !reaction.replay)
     throw new QuadrilleError('REPLAY_NEEDS_OPT_IN', { service: reaction.service, reaction: reaction.name, why })
-  return { reader: fresh ? 'service' : 'own', since: 0, replayUntil: head }
+  return { reader, since: 0, replayUntil: head }
 }
 
 /** What repeating old events would repeat beyond the service's own tables; null for nothing. */

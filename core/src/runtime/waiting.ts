@@ -4,6 +4,7 @@ import { decodeData, matches, partitionOf, type EventRecord } from '../contracts
 import type { Ledger } from '../ledger/index.ts'
 import type { Choreography } from '../service/index.ts'
 import type { App, Outcome, Token } from './app.ts'
+import { readerOf, registeredIn } from './declared.ts'
 import type { Reader } from './reader.ts'
 import { laneOf } from './work.ts'
 
@@ -54,17 +55,13 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
     const waitedFor = `the handling of conversation ${token.correlationId} by ${name}`
     const timeoutMs = durationMs(options.timeout ?? timeoutDefault, 'timeout')
     const readers = this.#readers().filter(({ context }) => context.plan.service.name === name)
-    const reactions = typeof service === 'string' ? [] : service.reactions
     await this.#until({ waitedFor, timeoutMs }, async () => {
       for (const reader of readers) {
         const { plan } = reader.context
         const names = plan.states.map(({ reaction }) => reaction.name)
         if (!(await this.#isHandled(token, { reader: plan.reader, names, leases: reader.leases }))) return undefined
       }
-      if (readers.length > 0) return true
-      // It runs in another process.
-      const names = reactions.map((reaction) => reaction.name)
-      return (await this.#isHandled(token, { reader: name, names })) || undefined
+      return readers.length > 0 || (await this.#isHandledElsewhere(token, name)) || undefined
     })
   }
 
@@ -85,6 +82,17 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
     }
     for (const name of who.names)
       for (const event of token.events) if (await this.#isWaiting(who.reader, name, event)) return false
+    return true
+  }
+
+  /** As far as the ledger knows the reactions of the service, which runs in another process. */
+  async #isHandledElsewhere(token: Token, service: string): Promise<boolean> {
+    const registered = await registeredIn(this.#ledger, service)
+    const running = [...registered].filter(([, { until }]) => until === undefined)
+    const byReader = Map.groupBy(running, ([name, each]) => readerOf(service, name, each))
+    if (byReader.size === 0) return this.#isHandled(token, { reader: service, names: [] })
+    for (const [reader, reactions] of byReader)
+      if (!(await this.#isHandled(token, { reader, names: reactions.map(([name]) => name) }))) return false
     return true
   }
 

@@ -53,6 +53,19 @@ export interface Registered {
 export const readerOf = (service: string, reaction: string, { reader }: Pick<Registered, 'reader'>): string =>
   reader === 'service' ? service : `${service}/${reaction}`
 
+/** No release takes longer, in which two versions of a service run. */
+const goneAfterMs = 24 * 60 * 60_000
+
+/** True when its service no longer has the reaction, and nobody has said for a day that it runs. */
+export const isGone = ({ until, seenMs = 0 }: Registered, nowMs: number): boolean =>
+  until !== undefined && nowMs - seenMs > goneAfterMs
+
+/** The event types of the reactions that some version of the service still has. */
+export function declaredTypes(registered: ReadonlyMap<string, Registered>, nowMs: number): ReadonlySet<string> {
+  const running = [...registered.values()].filter((each) => !isGone(each, nowMs))
+  return new Set(running.flatMap(({ declared }) => (declared?.triggers ?? []).map(({ type }) => type)))
+}
+
 /** What of a reaction is data. */
 export function declarationOf(reaction: Reaction, at: number): Declared {
   const on = reaction.kind === 'on' ? reaction : undefined

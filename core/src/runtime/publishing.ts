@@ -12,7 +12,7 @@ import { asTransaction, refuseNested } from './nesting.ts'
 import type { Settings } from './settings.ts'
 import type { Telling } from './telling.ts'
 import type { IncomingMessage } from '../wire/index.ts'
-import { Intake } from './wires/intake.ts'
+import { Intake, type Sorted } from './wires/intake.ts'
 import { MappingMarks, type Part } from './wires/mapping-marks.ts'
 
 /** The CloudEvents source of events that no service has emitted. */
@@ -35,6 +35,8 @@ export interface PublishingContext {
 interface Sender {
   readonly wire: string
   readonly claim?: Claim | undefined
+  /** The types that another version of the service receives: they are taken, too. */
+  readonly others: () => Promise<ReadonlySet<string>>
 }
 
 /** The three ways in. */
@@ -112,7 +114,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     const via = from?.wire ?? null
     const { good, dead } = refused
       ? { good: [], dead: [this.intake.refused(messages[0]!, via, refused)] }
-      : this.intake.sort(messages, via)
+      : await this.#sorted(messages, from)
     const work = async (tx: LedgerTx) => {
       if (from?.claim) await tx.hold(from.claim)
       if (dead.length > 0 || mark !== null) await tx.save(dead, mark === null ? [] : [mark])
@@ -123,6 +125,12 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     const duplicates = good.length - appended.length
     if (good.length > 0) tell.tell('appended', { events: appended, duplicates, origin: null })
     return { appended: appended.length, duplicates, dead: dead.length }
+  }
+
+  async #sorted(messages: readonly IncomingMessage[], from: Sender | null): Promise<Sorted> {
+    const sorted = this.intake.sort(messages, from?.wire ?? null)
+    if (from === null || !sorted.hasStranger) return sorted
+    return this.intake.sort(messages, from.wire, await from.others())
   }
 
   /** A transaction of the app itself. @throws QuadrilleError `APP_STOPPED` or `NESTED_TRANSACTION`, and what `work` throws. */

@@ -1,7 +1,7 @@
 /** Forgets what everyone has handled, in short transactions, so that a ledger does not grow for ever. */
 import { sleep } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
-import { registeredIn } from './declared.ts'
+import { isGone, registeredIn } from './declared.ts'
 import { MemoryRounds } from './memory-rounds.ts'
 import { sayRunning } from './registration.ts'
 import type { Settings } from './settings.ts'
@@ -10,8 +10,6 @@ const rowsMax = 500
 const pauseMs = 5
 /** A round looks at a bounded stretch of the records, and finding little there does not mean that there is no more. */
 const roundsMin = 4
-/** No release takes longer, in which both versions of a service run. */
-const goneAfterMs = 24 * 60 * 60_000
 
 /** Trims the ledger every now and then until stopped. */
 export class Retention {
@@ -90,7 +88,7 @@ export class Retention {
 async function handledByAll(ledger: Ledger, nowMs: number): Promise<number> {
   let upTo = Infinity
   for (const reader of await ledger.readers())
-    if (!(await isGone(reader, ledger, nowMs))) upTo = Math.min(upTo, ...(await ledger.positions(reader)))
+    if (!(await isLeft(reader, ledger, nowMs))) upTo = Math.min(upTo, ...(await ledger.positions(reader)))
   return Number.isFinite(upTo) ? upTo : 0
 }
 
@@ -98,10 +96,9 @@ async function handledByAll(ledger: Ledger, nowMs: number): Promise<number> {
  * True for the own reader of a reaction that its service no longer has: nobody will handle anything for it, and it must
  * not keep the ledger from forgetting. During a release some process still has it, or has said so lately.
  */
-async function isGone(reader: string, ledger: Ledger, nowMs: number): Promise<boolean> {
+async function isLeft(reader: string, ledger: Ledger, nowMs: number): Promise<boolean> {
   const [service = '', ...reaction] = reader.split('/')
   if (reaction.length === 0) return false
   const registered = (await registeredIn(ledger, service)).get(reaction.join('/'))
-  if (registered?.reader !== 'own' || registered.until === undefined) return false
-  return nowMs - (registered.seenMs ?? 0) > goneAfterMs
+  return registered?.reader === 'own' && isGone(registered, nowMs)
 }

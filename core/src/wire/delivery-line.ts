@@ -21,6 +21,8 @@ export interface DeliveryLineOptions<Held> {
   /** The most messages of one delivery. */
   readonly batchMax: number
   readonly message: (held: Held) => IncomingMessage
+  /** Those of a delivery that are to be delivered; the others are acknowledged with them. Default: all. See {@link wantedOf}. */
+  readonly wanted?: (held: readonly Held[]) => Promise<readonly Held[]>
   /** False once the broker may have given the message to somebody else: it is left out, and not acknowledged. */
   readonly owned: (held: Held) => boolean
   /**
@@ -146,7 +148,8 @@ export class DeliveryLine<Held> {
       if (batch.length === 0) return
       try {
         this.#beganMs = env.elapsed()
-        await deliver(batch.map(message))
+        const wanted = this.#options.wanted ? await this.#options.wanted(batch) : batch
+        if (wanted.length > 0) await deliver(wanted.map(message))
         this.#beganMs = null
         this.#failure = null
         await this.#acknowledging

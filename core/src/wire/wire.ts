@@ -73,6 +73,12 @@ export interface Subscription {
    */
   readonly known?: readonly string[]
   /**
+   * The types that other processes of the service want besides, as those of a newer version do during a release. A message of
+   * such a type is delivered like any other: acknowledged without that, it would be lost for them. To be asked when a
+   * message comes whose type is none of `types`, and before a subscription is narrowed; see {@link wantedOf}.
+   */
+  readonly alsoWanted?: () => Promise<ReadonlySet<string>>
+  /**
    * Set once somebody has decided to live with a gap: where the broker has dropped messages that this subscription had
    * still to receive, it goes on with the oldest that is there, instead of refusing with `WIRE_POSITION_LOST`.
    */

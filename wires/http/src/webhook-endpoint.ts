@@ -7,7 +7,7 @@
  * with: 401, not signed or not allowed; 404, no service here receives this type; 413, too large; 415, no CloudEvent in
  * JSON; 503, come again: not running, too much at once, or the ledger can not take it.
  */
-import type { Deliver, IncomingMessage, Subscription, WireContext } from 'quadrille'
+import { wantedOf, type Deliver, type IncomingMessage, type Subscription, type WireContext } from 'quadrille'
 import { decodeRequest, modeOf } from './http-binding.ts'
 import type { EndpointRules } from './http-options.ts'
 import { verifyWebhook } from './webhook-signature.ts'
@@ -105,18 +105,13 @@ export class WebhookEndpoint {
   /** Hands everything to whoever wants it: all of it, or nothing when one of the types is wanted by nobody. */
   async #take(messages: readonly IncomingMessage[], context: WireContext): Promise<Response> {
     const routes = [...this.routes]
-    const wants = ({ subscription }: Route, type: string) => subscription.types.some((wanted) => wanted.type === type)
-    const unwanted = messages.find(({ channel }) => channel && !routes.some((route) => wants(route, channel)))?.channel
     if (routes.length === 0) return this.#later('no service receives here yet')
-    if (unwanted !== undefined) return answer(404, `no service here receives events of type ${unwanted}`)
-    // What shows no type is a dead letter, and one is enough.
-    const shares = routes.map((route, index) => ({
-      route,
-      share: messages.filter(({ channel }) => (channel ? wants(route, channel) : index === 0)),
-    }))
-    const wanted = shares.filter(({ share }) => share.length > 0)
-    if (wanted.some(({ route }) => route.stopped)) return this.#later('the service is stopping')
     try {
+      const shares = await Promise.all(routes.map((route, index) => shareOf(route, messages, index === 0)))
+      const unwanted = unwantedIn(messages, shares)
+      if (unwanted !== undefined) return answer(404, `no service here receives events of type ${unwanted}`)
+      const wanted = shares.filter(({ share }) => share.length > 0)
+      if (wanted.some(({ route }) => route.stopped)) return this.#later('the service is stopping')
       await Promise.all(wanted.map(({ route, share }) => deliverAll(route, share)))
     } catch (error) {
       this.facts.failed += 1
@@ -130,6 +125,24 @@ export class WebhookEndpoint {
   #later(reason: string): Response {
     return answer(503, reason, { 'retry-after': '1' })
   }
+}
+
+interface Share {
+  readonly route: Route
+  readonly share: readonly IncomingMessage[]
+}
+
+/** What of a request a subscription wants. What shows no type is a dead letter, and one is enough. */
+async function shareOf(route: Route, messages: readonly IncomingMessage[], isFirst: boolean): Promise<Share> {
+  const share = await wantedOf(route.subscription, messages, ({ channel }) => channel)
+  return { route, share: isFirst ? share : share.filter(({ channel }) => channel) }
+}
+
+/** A type that nobody wants; undefined for none. */
+function unwantedIn(messages: readonly IncomingMessage[], shares: readonly Share[]): string | undefined {
+  if (shares.some(({ share }) => share.length === messages.length)) return undefined
+  const taken = new Set(shares.flatMap(({ share }) => share))
+  return messages.find((message) => message.channel && !taken.has(message))?.channel
 }
 
 async function deliverAll(route: Route, messages: readonly IncomingMessage[]): Promise<void> {

@@ -7,7 +7,13 @@
  * The client repeats nothing by itself here (`retries: 0`): left to itself, it joins again after a refused commit and
  * then commits the same offsets in the name of its new membership, also for partitions that others have moved on by now.
  */
-import { Consumer, type CommitOptionsPartition, type GroupAssignment } from '@platformatic/kafka'
+import {
+  Consumer,
+  cooperativeStickyAssigner,
+  type CommitOptionsPartition,
+  type GroupAssignment,
+  type GroupPartitionsAssigner,
+} from '@platformatic/kafka'
 import { sleep, type Env } from 'quadrille'
 import * as failure from './kafka-failure.ts'
 import type { KafkaSettings } from './kafka-options.ts'
@@ -33,6 +39,15 @@ export interface MemberParts {
   readonly events: MemberEvents
 }
 
+/**
+ * The client's own way, for the topics of all members: by itself it shares out those of the leader only, and during a release the
+ * leader may be of the old version, which has fewer.
+ */
+const assignAll: GroupPartitionsAssigner = (...[current, members, , metadata]) => {
+  const topics = new Set([...members.values()].flatMap((member) => member.topics ?? []))
+  return cooperativeStickyAssigner(current, members, topics, metadata)
+}
+
 export class KafkaMember {
   readonly #parts: MemberParts
   readonly #consumer: Consumer
@@ -48,6 +63,7 @@ export class KafkaMember {
       groupId: group,
       groupProtocol: 'classic',
       protocols: [{ name: 'cooperative-sticky', version: 3 }],
+      partitionAssigner: assignAll,
       sessionTimeout: sessionMs,
       rebalanceTimeout: sessionMs,
       heartbeatInterval: Math.floor(sessionMs / heartbeatsASession),

@@ -7,7 +7,7 @@
  * the events of a key reach the ledger in order also where two processes have the same partition for a moment: what the
  * later one delivers first is in the ledger already.
  */
-import { sleep, type Deliver, type IncomingMessage, type Receiver, type ReceiverHealth } from 'quadrille'
+import { sleep, wantedOf, type Deliver, type IncomingMessage, type Receiver, type ReceiverHealth } from 'quadrille'
 import * as failure from './kafka-failure.ts'
 import { KafkaHoldings, type HoldingsParts } from './kafka-holdings.ts'
 import type { Partition } from './kafka-partition.ts'
@@ -112,9 +112,10 @@ export class KafkaReceiver implements Receiver {
   /** True when the ledger has taken them. */
   async #deliver(slices: readonly Slice[]): Promise<boolean> {
     const { deliver, context } = this.#parts
-    const messages = slices.flatMap((slice) => slice.messages).filter((message) => this.#isWanted(message))
+    const all = slices.flatMap((slice) => slice.messages)
     this.#deliveringSince = context.env.elapsed()
     try {
+      const messages = await wantedOf(this.#parts.subscription, all, (message) => this.#typeOf(message))
       if (messages.length > 0) await deliver(messages)
       this.#lastRefusal = null
     } catch (error) {
@@ -129,15 +130,14 @@ export class KafkaReceiver implements Receiver {
     return true
   }
 
-  /** False for an event of a type that shares its topic with a wanted one. What is unknown here is for the ledger to say. */
-  #isWanted({ attributes }: IncomingMessage): boolean {
+  /** The type, where it shares its topic with a wanted one. What is unknown here is for the ledger to say. */
+  #typeOf({ attributes }: IncomingMessage): string | undefined {
     const type = attributes?.['type']
-    const { settings, subscription } = this.#parts
-    if (type === undefined || subscription.types.some((wanted) => wanted.type === type)) return true
+    if (type === undefined) return undefined
     try {
-      return !this.#holdings.topics.includes(settings.topicOf(type))
+      return this.#holdings.topics.includes(this.#parts.settings.topicOf(type)) ? type : undefined
     } catch {
-      return true
+      return undefined
     }
   }
 

@@ -26,6 +26,10 @@ export function subjectOf(subjectPrefix: string, type: string): string {
   return `${subjectPrefix}.${type.replaceAll(/\.(?=\.|$)/g, '.~')}`
 }
 
+/** The way back. */
+export const typeOfSubject = (subjectPrefix: string, subject: string): string =>
+  subject.slice(subjectPrefix.length + 1).replaceAll('.~', '.')
+
 /** A service as the name of a consumer, where no dot may stand. Percent signs would break servers of the 2.9 line. */
 export const consumerName = (service: string): string => service.replaceAll('.', '~')
 

@@ -11,9 +11,9 @@
 import type { ConsumerInfo, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { DeliveryLine, QuadrilleError, sleep } from 'quadrille'
+import { DeliveryLine, QuadrilleError, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
-import { fromNatsMessage, subjectOf } from './nats-message.ts'
+import { fromNatsMessage, typeOfSubject } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
 import { ensureConsumer, settleMs, wireError, writePosition } from './nats-topology.ts'
 
@@ -46,8 +46,6 @@ export interface NatsReceiverOptions {
 export class NatsReceiver implements Receiver {
   readonly #options: NatsReceiverOptions
   readonly #line: DeliveryLine<Held>
-  /** The wanted types by their subjects. */
-  readonly #wanted: ReadonlyMap<string, string>
   readonly #leaseMs: number
   #manager: JetStreamManager | null = null
   #messages: ConsumerMessages | null = null
@@ -71,17 +69,15 @@ export class NatsReceiver implements Receiver {
     this.#options = options
     // Ours a little shorter than the server's, which begins to count before the message is here.
     this.#leaseMs = settings.ackWaitMs * 0.8
-    this.#wanted = new Map(subscription.types.map(({ type }) => [subjectOf(settings.prefix, type), type]))
+    const typeOf = ({ message }: Held): string => typeOfSubject(settings.prefix, message.subject)
     this.#line = new DeliveryLine<Held>({
       env: context.env,
       log: context.log,
       service: subscription.service,
       deliver,
       batchMax,
-      message: ({ message }) => ({
-        ...fromNatsMessage(message.data, message.headers),
-        channel: this.#wanted.get(message.subject)!,
-      }),
+      message: (held) => ({ ...fromNatsMessage(held.message.data, held.message.headers), channel: typeOf(held) }),
+      wanted: (batch) => wantedOf(subscription, batch, typeOf),
       owned: (held) => this.#isOurs(held),
       expired: () => this.#lost(tooBusy),
       acknowledge: (batch) => this.#acknowledge(batch),
@@ -155,7 +151,6 @@ export class NatsReceiver implements Receiver {
 
   #take(message: JsMsg): void {
     this.#arrived += 1
-    if (!this.#wanted.has(message.subject)) return message.ack()
     const held: Held = { message, leaseEndsMs: this.#options.context.env.elapsed() + this.#leaseMs }
     if (this.#collected) this.#collected.set(message.seq, held)
     else this.#line.push(held)

@@ -175,11 +175,8 @@ export async function ensureConsumer(
   const durable = consumerName(subscription.service)
   const stream = await ensureStream(manager, settings, subscription.settle)
   const known = await readPosition(manager, settings, subscription.service)
-  const filter = filterOf(
-    settings,
-    subscription.types.map(({ type }) => type),
-    subscription.serverVersion,
-  )
+  const types = [...subscription.types.map(({ type }) => type), ...((await subscription.alsoWanted?.()) ?? [])]
+  const filter = filterOf(settings, types, subscription.serverVersion)
   const limits = { ack_wait: nanos(settings.ackWaitMs), max_ack_pending: settings.heldMax }
   const found = await unlessMissing(manager.consumers.info(settings.stream, durable))
   const reached = known?.created === stream.created ? known.seq : undefined

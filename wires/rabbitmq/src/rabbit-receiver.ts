@@ -1,6 +1,6 @@
 /** One subscription: a quorum queue with a single active consumer, read over a connection of its own. */
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
-import { DeliveryLine, QuadrilleError } from 'quadrille'
+import { DeliveryLine, QuadrilleError, wantedOf } from 'quadrille'
 import type { Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { inTime, RabbitLink } from './rabbit-link.ts'
 import { fromRabbitMessage } from './rabbit-message.ts'
@@ -28,7 +28,6 @@ export class RabbitReceiver implements Receiver {
   readonly #options: RabbitReceiverOptions
   readonly #line: DeliveryLine<Held>
   readonly #link: RabbitLink<Channel>
-  readonly #wanted: ReadonlySet<string>
   /** The channel whose messages are ours; null while nothing is. */
   #current: Channel | null = null
   #first = true
@@ -37,7 +36,6 @@ export class RabbitReceiver implements Receiver {
   constructor(options: RabbitReceiverOptions) {
     const { settings, subscription, context, deliver } = options
     this.#options = options
-    this.#wanted = new Set(subscription.types.map(({ type }) => type))
     this.#line = new DeliveryLine<Held>({
       env: context.env,
       log: context.log,
@@ -45,6 +43,8 @@ export class RabbitReceiver implements Receiver {
       deliver,
       batchMax,
       message: ({ message }) => fromRabbitMessage(message),
+      // A binding of another version of the service, earlier or later, may be there.
+      wanted: (batch) => wantedOf(subscription, batch, ({ message }) => message.fields.routingKey),
       owned: ({ channel }) => channel === this.#current,
       acknowledge: (batch) => this.#acknowledge(batch),
     })
@@ -114,9 +114,7 @@ export class RabbitReceiver implements Receiver {
   #take(message: ConsumeMessage | null, channel: Channel): void {
     if (channel !== this.#current) return
     if (!message) return this.#link.giveUp('the broker has ended the subscription: its queue was deleted, or moved')
-    // A binding of an earlier version of the service may still be there.
-    if (this.#wanted.has(message.fields.routingKey)) this.#line.push({ message, channel })
-    else channel.ack(message)
+    this.#line.push({ message, channel })
   }
 
   /** The line is in the order of arrival, so all up to the last are done. */

@@ -9,7 +9,7 @@
  * it was acknowledged or its lease has ended, and nothing new is read before.
  */
 import type { Redis } from 'ioredis'
-import { DeliveryLine, QuadrilleError, sleep } from 'quadrille'
+import { DeliveryLine, QuadrilleError, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { compareIds, entriesOf, type RedisEntry } from './redis-message.ts'
 import type { RedisSettings } from './redis-options.ts'
@@ -52,7 +52,6 @@ export interface RedisReceiverOptions {
 export class RedisReceiver implements Receiver {
   readonly #options: RedisReceiverOptions
   readonly #line: DeliveryLine<Held>
-  readonly #wanted: ReadonlySet<string>
   readonly #consumer: string
   readonly #leaseMs: number
   readonly #timers = new Set<Cancel>()
@@ -72,7 +71,6 @@ export class RedisReceiver implements Receiver {
     this.#consumer = `${subscription.instance}.${context.env.uuid()}`
     // Ours a little shorter than the server's, which begins to count before the entry is here.
     this.#leaseMs = settings.leaseMs * 0.8
-    this.#wanted = new Set(subscription.types.map(({ type }) => type))
     this.#line = new DeliveryLine<Held>({
       env: context.env,
       log: context.log,
@@ -80,6 +78,7 @@ export class RedisReceiver implements Receiver {
       deliver,
       batchMax,
       message: ({ entry }) => entry.message,
+      wanted: (batch) => wantedOf(subscription, batch, ({ entry }) => entry.type),
       owned: (held) => this.#isOurs(held),
       acknowledge: (batch) => this.#acknowledge(batch.map(({ entry }) => entry.id)),
     })
@@ -211,7 +210,7 @@ export class RedisReceiver implements Receiver {
     for (let cursor = '0-0'; ;) {
       const args = [stream, subscription.service, this.#consumer, leaseMs, cursor, 'COUNT', batchMax]
       const [next, entries, deleted] = (await client.callBuffer('XAUTOCLAIM', args)) as [Buffer, unknown, Buffer[]]
-      all.push(...(await this.#wantedOf(entriesOf(entries))))
+      all.push(...this.#heldOf(entriesOf(entries)))
       if (deleted.length > 0) this.#notice('lost', `${deleted.length} entries that were not acknowledged are gone`)
       cursor = String(next)
       if (cursor === '0-0') return all
@@ -226,7 +225,7 @@ export class RedisReceiver implements Receiver {
     const group = ['GROUP', subscription.service, this.#consumer]
     const args = [...group, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS', settings.stream, '>']
     const reply = (await reader.callBuffer('XREADGROUP', args)) as [Buffer, unknown][] | null
-    if (reply && !this.#lost) this.#line.push(...(await this.#wantedOf(entriesOf(reply[0]![1]))))
+    if (reply && !this.#lost) this.#line.push(...this.#heldOf(entriesOf(reply[0]![1])))
   }
 
   #waitForRoom(): Promise<void> {
@@ -235,12 +234,9 @@ export class RedisReceiver implements Receiver {
     })
   }
 
-  /** Others are not for this service: they are acknowledged at once. */
-  async #wantedOf(entries: readonly RedisEntry[]): Promise<Held[]> {
+  #heldOf(entries: readonly RedisEntry[]): Held[] {
     const leaseEndsMs = this.#options.context.env.elapsed() + this.#leaseMs
-    const unwanted = entries.filter((entry) => !this.#wanted.has(entry.type))
-    if (unwanted.length > 0) await this.#acknowledge(unwanted.map(({ id }) => id))
-    return entries.filter((entry) => this.#wanted.has(entry.type)).map((entry) => ({ entry, leaseEndsMs }))
+    return entries.map((entry) => ({ entry, leaseEndsMs }))
   }
 
   async #acknowledge(ids: readonly string[]): Promise<void> {

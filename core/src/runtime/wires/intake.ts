@@ -1,7 +1,7 @@
 /** From what arrives to what is appended: events, or dead letters with the exact bytes and the reason. */
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { QuadrilleError } from '../../base/index.ts'
+import { isQuadrilleError, QuadrilleError } from '../../base/index.ts'
 import {
   fromBinaryEvent,
   fromCloudEvent,
@@ -30,10 +30,20 @@ interface Mark {
   readonly alone: string
 }
 
+/** How an event is taken. */
+interface Taking {
+  readonly mark: Mark | null
+  readonly others: ReadonlySet<string>
+}
+
+const none: ReadonlySet<string> = new Set()
+
 /** What a batch of messages turned out to be. */
 export interface Sorted {
   readonly good: readonly NewEvent[]
   readonly dead: readonly LedgerRecord[]
+  /** Set when an event has a type that nothing here reacts to. */
+  readonly hasStranger: boolean
 }
 
 /** Reads messages for an app. */
@@ -47,22 +57,28 @@ export class Intake {
     this.#types = new Set(triggers.map(({ trigger }) => trigger.type))
   }
 
-  /** Reads messages; `via` names the wire, and is null for `app.receive()`. Never throws. */
-  sort(messages: readonly IncomingMessage[], via: string | null): Sorted {
+  /**
+   * Reads messages; `via` names the wire, and is null for `app.receive()`. Never throws.
+   *
+   * @param others - Types that are taken although nothing here reacts to them.
+   */
+  sort(messages: readonly IncomingMessage[], via: string | null, others = none): Sorted {
     const { env } = this.#settings
     const good: NewEvent[] = []
     const dead: LedgerRecord[] = []
+    let hasStranger = false
     const mark = this.#markOf(via)
     for (const message of messages) {
       try {
         const mapping = this.#mappingOf(message, via)
-        if (mapping) good.push(...this.#mapped(mapping, message, mark))
-        else good.push(this.#checked(eventOf(message, env.now()), mark))
+        if (mapping) good.push(...this.#mapped(mapping, message, { mark, others }))
+        else good.push(this.#checked(eventOf(message, env.now()), { mark, others }))
       } catch (error) {
+        hasStranger ||= isQuadrilleError(error, 'EVENT_TYPE_UNKNOWN')
         dead.push(this.refused(message, via, error))
       }
     }
-    return { good, dead }
+    return { good, dead, hasStranger }
   }
 
   /** The dead letter of a message that is not taken. */
@@ -93,14 +109,15 @@ export class Intake {
   }
 
   /** @throws QuadrilleError `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`, and what a mapping throws. */
-  #mapped({ map }: ForeignMapping, message: IncomingMessage, mark: Mark | null): readonly NewEvent[] {
+  #mapped({ map }: ForeignMapping, message: IncomingMessage, how: Taking): readonly NewEvent[] {
     const made = listOf(map(foreignMessage(message)))
-    return made.map((one, index) => this.#checked(this.#foreign(one, message, index), mark))
+    return made.map((one, index) => this.#checked(this.#foreign(one, message, index), how))
   }
 
   /** @throws QuadrilleError `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`. */
-  #checked(event: NewEvent, mark: Mark | null): NewEvent {
-    if (!this.#types.has(event.type)) throw new QuadrilleError('EVENT_TYPE_UNKNOWN', { type: event.type })
+  #checked(event: NewEvent, { mark, others }: Taking): NewEvent {
+    if (!this.#types.has(event.type) && !others.has(event.type))
+      throw new QuadrilleError('EVENT_TYPE_UNKNOWN', { type: event.type })
     checkSize(event.type, event.data, this.#settings.eventBytesMax)
     return mark === null ? event : marked(event, mark)
   }

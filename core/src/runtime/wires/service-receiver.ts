@@ -5,6 +5,7 @@
  *     subscribing --subscription exists--> receiving
  *                 --error--> pause (doubling), subscribing; an error that no retry can mend fails the start of the app
  *     receiving   --no longer elected, or nothing arrives although it should--> the receiver is stopped --> waiting
+ *                 --another version of the service wants more--> the receiver is stopped --> subscribing
  *     stop: the delivery in hand ends; then the election is left
  */
 import { isQuadrilleError, QuadrilleError, sleep } from '../../base/index.ts'
@@ -12,6 +13,7 @@ import type { AnyService } from '../../service/index.ts'
 import type { IncomingMessage, Receiver, ReceiverHealth, SubscribedType } from '../../wire/index.ts'
 import type { Publishing } from '../publishing.ts'
 import { electing, Election } from './election.ts'
+import { answerMs, OtherVersions } from './other-versions.ts'
 import type { RelayContext } from './relay.ts'
 import type { WireReport } from './wire-report.ts'
 
@@ -22,11 +24,18 @@ export interface ReceiverContext extends Omit<RelayContext, 'start'> {
   readonly publishing: Publishing
 }
 
+/** How often the one that is elected looks whether another version of the service wants more. */
+const othersMs = 5_000
+/** How long a start waits for it. */
+const subscribedWithinMs = 15_000
+const subscribedPollMs = 100
 const pauseMinMs = 100
 const pauseMaxMs = 10_000
 /** How often it is looked at whether what should arrive arrives. */
 const watchMs = 15_000
 const knownMax = 10_000
+/** What is remembered of a type: that a process wants it, or that there was a subscription to it. */
+type TypeMark = 'wanted' | 'subscribed'
 const mark = { partition: -1, lane: null, seq: 0, due: null, expires: null, body: '{}' }
 /** Past every position: a reader that reads nothing must not hold back retention. */
 const pastAll = Number.MAX_SAFE_INTEGER
@@ -36,6 +45,7 @@ export class ServiceReceiver {
   readonly service: string
   readonly #context: ReceiverContext
   readonly #election: Election | null
+  readonly #others: OtherVersions
   readonly #stopping = new AbortController()
   /** Aborted when the present receiver must end. */
   #ending = new AbortController()
@@ -49,7 +59,9 @@ export class ServiceReceiver {
   constructor(context: ReceiverContext) {
     this.#context = context
     this.service = context.service.name
-    const { wire, settings, ledger, tell, tools } = context
+    const { wire, settings, ledger, tell, tools, types } = context
+    const own = new Set(types.map(({ type }) => type))
+    this.#others = new OtherVersions({ ledger, settings, service: this.service, wanted: this.#marksOf('wanted'), own })
     const isOne = wire.wire.capabilities.order === 'one-receiver'
     this.#elected = !isOne
     const plan = { reader: `~receive/${wire.name}/${this.service}`, start: pastAll }
@@ -64,6 +76,7 @@ export class ServiceReceiver {
 
   /** Resolves when it receives, waits for its election, or for a broker that can not be reached. @throws what no retry can mend. */
   async start(): Promise<void> {
+    await this.#write('wanted', await this.#read('wanted'))
     await this.#election?.start()
     const first = Promise.withResolvers<void>()
     this.#loop = this.#run(first)
@@ -104,19 +117,23 @@ export class ServiceReceiver {
     await Promise.race([opened, aborted(this.#stopping.signal)])
     for (let errors = 0; !this.#stopping.signal.aborted;) {
       if (!this.#elected) {
+        await this.#untilSubscribed()
         first.resolve()
-        await this.#change()
+        if (!this.#elected) await this.#change()
         continue
       }
       this.#ending = new AbortController()
       try {
-        const known = await this.#known()
-        this.#receiver = await this.#subscribe(known)
-        await this.#remember(known)
+        const known = await this.#read('subscribed')
+        const others = await this.#others.wanted()
+        this.#receiver = await this.#subscribe(known, others)
+        // Processes of an older version ask only now and then what is wanted besides.
+        if ((await this.#write('subscribed', known, others)) && known.length > 0)
+          await sleep(settings.env, answerMs, this.#stopping.signal)
         errors = 0
         this.#problem = null
         first.resolve()
-        await this.#watch(this.#receiver)
+        await this.#watch(this.#receiver, others)
       } catch (error) {
         if (errors === 0 && isQuadrilleError(error) && !error.retryable) first.reject(error)
         else first.resolve()
@@ -129,29 +146,49 @@ export class ServiceReceiver {
     first.resolve()
   }
 
-  /** The types that it has subscribed to before, as the ledger remembers them: a broker may forget. */
-  async #known(): Promise<readonly string[]> {
-    const records = await this.#context.ledger.query({ ...this.#marks, limit: knownMax })
+  /**
+   * Somebody else receives, perhaps a process of an older version, which has still to learn what is wanted here. Resolves when the
+   * ledger says that there is a subscription to all of it, or when that takes too long.
+   */
+  async #untilSubscribed(): Promise<void> {
+    const { types, settings, tools, wire } = this.#context
+    const endsAt = settings.env.elapsed() + subscribedWithinMs
+    for (;;) {
+      const subscribed = new Set(await this.#read('subscribed'))
+      const missing = types.filter(({ type }) => !subscribed.has(type)).map(({ type }) => type)
+      if (missing.length === 0 || this.#elected || this.#stopping.signal.aborted) return
+      if (settings.env.elapsed() > endsAt) {
+        const facts = { wire: wire.name, service: this.service, types: missing }
+        return tools.log.warn(facts, 'the process that receives for this service does not receive these types yet')
+      }
+      await sleep(settings.env, subscribedPollMs, this.#stopping.signal)
+    }
+  }
+
+  /** The types that its processes want, or have subscribed to before, as the ledger remembers them: a broker may forget. */
+  async #read(kind: TypeMark): Promise<readonly string[]> {
+    const records = await this.#context.ledger.query({ ...this.#marksOf(kind), limit: knownMax })
     return records.map(({ id }) => id)
   }
 
-  async #remember(known: readonly string[]): Promise<void> {
-    const { types, ledger } = this.#context
-    const puts = types
-      .filter(({ type }) => !known.includes(type))
-      .map(({ type }) => ({ ...this.#marks, id: type, ...mark }))
-    if (puts.length > 0) await ledger.transact((tx) => tx.save(puts))
+  /** Returns whether it has become more. */
+  async #write(kind: TypeMark, known: readonly string[], others: Iterable<string> = []): Promise<boolean> {
+    const all = [...this.#context.types.map(({ type }) => type), ...others]
+    const puts = all.filter((type) => !known.includes(type)).map((id) => ({ ...this.#marksOf(kind), id, ...mark }))
+    if (puts.length > 0) await this.#context.ledger.transact((tx) => tx.save(puts))
+    return puts.length > 0
   }
 
-  get #marks() {
-    return { scope: `~receive/${this.#context.wire.name}/${this.service}`, kind: 'subscribed' }
+  #marksOf(kind: TypeMark) {
+    return { scope: `~receive/${this.#context.wire.name}/${this.service}`, kind }
   }
 
-  #subscribe(known: readonly string[]): Promise<Receiver> {
+  #subscribe(known: readonly string[], others: ReadonlySet<string>): Promise<Receiver> {
     const { wire, types, settings } = this.#context
     const subscription = {
       service: this.service,
-      types,
+      types: [...types, ...[...others].map((type) => ({ type, patterns: null }))],
+      alsoWanted: this.#others.wanted,
       from: wire.receiveFrom,
       instance: settings.instance,
       known,
@@ -166,7 +203,7 @@ export class ServiceReceiver {
     // Somebody else receives now, and could be behind what this would append.
     if (this.#election && claim === undefined)
       throw new QuadrilleError('LEASE_LOST', { reader: this.#election.reader, partitions: [electing] })
-    const taken = await publishing.take(messages, { wire: wire.name, claim })
+    const taken = await publishing.take(messages, { wire: wire.name, claim, others: this.#others.wanted })
     this.#delivered += messages.length
     tell.tell('received', { wire: wire.name, service: this.service, ...taken })
   }
@@ -180,12 +217,11 @@ export class ServiceReceiver {
   }
 
   /** Resolves when the receiver must end: nobody waits for ever for one that looks alive and gets nothing. */
-  async #watch(receiver: Receiver): Promise<void> {
-    const { env } = this.#context.settings
+  async #watch(receiver: Receiver, others: ReadonlySet<string>): Promise<void> {
     let suspect = false
     while (!this.#ending.signal.aborted) {
       const before = this.#delivered
-      await sleep(env, watchMs, this.#ending.signal)
+      await this.#while(others)
       if (this.#ending.signal.aborted) return
       const { problems, lag } = (await this.#health()) ?? { problems: [], lag: null }
       const isBad = problems.length > 0 && this.#delivered === before && lag !== 0
@@ -198,6 +234,18 @@ export class ServiceReceiver {
         return
       }
       suspect = isBad && receiver === this.#receiver
+    }
+  }
+
+  /** Resolves when it is time to look at the receiver; ends it when more is wanted than it receives. */
+  async #while(others: ReadonlySet<string>): Promise<void> {
+    const { env } = this.#context.settings
+    // Where all processes receive, the new one has widened the subscription itself.
+    if (this.#election === null) return sleep(env, watchMs, this.#ending.signal)
+    for (let waitedMs = 0; waitedMs < watchMs && !this.#ending.signal.aborted; waitedMs += othersMs) {
+      await sleep(env, othersMs, this.#ending.signal)
+      const wanted = await this.#others.wanted()
+      if ([...wanted].some((type) => !others.has(type))) this.#ending.abort()
     }
   }
 

@@ -14,6 +14,7 @@ import { freePort, isOpen } from './tcp.ts'
 const readyWithinMs = 120_000
 const stopWithinMs = 20_000
 const pollMs = 50
+const restartsMax = 3
 
 /** Where a broker is to run. */
 export interface Place {
@@ -117,7 +118,13 @@ export async function startBroker(kind: BrokerKind, options: StartOptions = {}):
     },
     kill: () => end('SIGKILL'),
     async restart() {
-      if (child === undefined && !stopped) await up()
+      // As a supervisor would: after a kill in the middle of anything some brokers do not come up at the first try.
+      for (let starts = 1; child === undefined && !stopped; starts++) {
+        await up().catch(async (error: unknown) => {
+          await end('SIGKILL')
+          if (starts === restartsMax) throw error
+        })
+      }
     },
     freeze: () => signalGroup(child?.pid, 'SIGSTOP'),
     thaw: () => signalGroup(child?.pid, 'SIGCONT'),
@@ -158,7 +165,7 @@ export async function ready(started: {
   child: ChildProcess
 }): Promise<void> {
   const { name, launch, folder, port, child } = started
-  const tail = (): string => readFileSync(logOf(folder), 'utf8').split('\n').slice(-20).join('\n')
+  const tail = (): string => whatWentWrong(readFileSync(logOf(folder), 'utf8').split('\n'))
   const latest = Date.now() + readyWithinMs
   for (;;) {
     if (child.pid === undefined) throw new Error(`${name}: ${launch.command} can not be started`)
@@ -168,6 +175,12 @@ export async function ready(started: {
     if (Date.now() > latest) throw new Error(`${name} was not ready after ${readyWithinMs} ms:\n${tail()}`)
     await pause()
   }
+}
+
+/** The first lines that tell of an error, and the end. */
+function whatWentWrong(lines: readonly string[]): string {
+  const errors = lines.slice(0, -10).filter((line) => /\b(ERROR|FATAL)\b|Exception/.test(line))
+  return [...errors.slice(0, 10), ...lines.slice(-10)].join('\n')
 }
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, pollMs))

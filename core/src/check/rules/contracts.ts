@@ -200,7 +200,7 @@ function sayUnheard(context: Context, { text, type, senders, readers, side }: Un
     message:
       side === 'old'
         ? `While both run, ${list(senders.map(titleOf))} sends ${text}, to which only the new ${names} reacts: ` +
-          'the deployed one passes it by, and nobody reacts to it later.'
+          'what comes before that has started is passed by, and nobody reacts to it later.'
         : `${list(senders.map(titleOf))} still sends ${text}, and the new ${names} does not react to it any more: ` +
           'what is under way at the release is never finished.',
     fix:

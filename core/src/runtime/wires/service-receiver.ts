@@ -154,7 +154,8 @@ export class ServiceReceiver {
     const { types, settings, tools, wire } = this.#context
     const endsAt = settings.env.elapsed() + subscribedWithinMs
     for (;;) {
-      const subscribed = new Set(await this.#read('subscribed'))
+      // A ledger that can not be asked now is asked again.
+      const subscribed = new Set(await this.#read('subscribed').catch(() => []))
       const missing = types.filter(({ type }) => !subscribed.has(type)).map(({ type }) => type)
       if (missing.length === 0 || this.#elected || this.#stopping.signal.aborted) return
       if (settings.env.elapsed() > endsAt) {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { event, service, silentLogger, start, type AnyPattern, type AnyService, type App, type Wire } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
+import type { Broker, RealBroker } from './index.ts'
 import { until } from './wire-load.ts'
 
 const schema = z.object({ key: z.string() })
@@ -61,4 +62,22 @@ export async function releaseLosesNothing(
   assert.deepEqual(once(added), { heard: count, different: count }, 'events of the added type')
   assert.deepEqual(once(old), { heard: count + 1, different: count + 1 }, 'events of the known type')
   assert.deepEqual(await young.deadLetters.list(), [])
+}
+
+/** Tries each of {@link releases} over a real broker that is shared, in a place of its own. */
+export function testReleases(
+  server: RealBroker,
+  placeOn: (broker: Broker) => Promise<{ connect(): Wire; remove(): Promise<void> }>,
+): void {
+  const limit = { timeout: 240_000, skip: server.skip }
+  for (const what of releases)
+    test(`a release loses nothing that only the new version receives; ${what}`, limit, async (t) => {
+      const broker = await server.borrow()
+      const place = await placeOn(broker)
+      t.after(async () => {
+        await place.remove()
+        await broker.stop()
+      })
+      await releaseLosesNothing(t, { wire: () => place.connect(), what })
+    })
 }

@@ -7,7 +7,15 @@
  * the events of a key reach the ledger in order also where two processes have the same partition for a moment: what the
  * later one delivers first is in the ledger already.
  */
-import { sleep, wantedOf, type Deliver, type IncomingMessage, type Receiver, type ReceiverHealth } from 'quadrille'
+import {
+  byName,
+  sleep,
+  wantedOf,
+  type Deliver,
+  type IncomingMessage,
+  type Receiver,
+  type ReceiverHealth,
+} from 'quadrille'
 import * as failure from './kafka-failure.ts'
 import { KafkaHoldings, type HoldingsParts } from './kafka-holdings.ts'
 import type { Partition } from './kafka-partition.ts'
@@ -131,14 +139,17 @@ export class KafkaReceiver implements Receiver {
   }
 
   /** The type, where it shares its topic with a wanted one. What is unknown here is for the ledger to say. */
+  readonly #typeHere = byName((type) => {
+    try {
+      return this.#holdings.topics.includes(this.#parts.settings.topicOf(type)) ? type : null
+    } catch {
+      return null
+    }
+  })
+
   #typeOf({ attributes }: IncomingMessage): string | undefined {
     const type = attributes?.['type']
-    if (type === undefined) return undefined
-    try {
-      return this.#holdings.topics.includes(this.#parts.settings.topicOf(type)) ? type : undefined
-    } catch {
-      return undefined
-    }
+    return type === undefined ? undefined : (this.#typeHere(type) ?? undefined)
   }
 
   async health(): Promise<ReceiverHealth> {

@@ -11,7 +11,7 @@
 import type { ConsumerInfo, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { DeliveryLine, QuadrilleError, sleep, wantedOf } from 'quadrille'
+import { byName, DeliveryLine, QuadrilleError, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { fromNatsMessage, typeOfSubject } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
@@ -69,7 +69,8 @@ export class NatsReceiver implements Receiver {
     this.#options = options
     // Ours a little shorter than the server's, which begins to count before the message is here.
     this.#leaseMs = settings.ackWaitMs * 0.8
-    const typeOf = ({ message }: Held): string => typeOfSubject(settings.prefix, message.subject)
+    const typeOfName = byName((subject) => typeOfSubject(settings.prefix, subject))
+    const typeOf = ({ message }: Held): string => typeOfName(message.subject)
     this.#line = new DeliveryLine<Held>({
       env: context.env,
       log: context.log,

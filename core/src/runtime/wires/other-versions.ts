@@ -10,15 +10,14 @@ import type { Settings } from '../settings.ts'
 
 /** How old an answer may be. */
 export const answerMs = 1_000
-const typesMax = 10_000
 
 /** What it needs to know. */
 export interface OtherVersionsContext {
   readonly ledger: Ledger
   readonly settings: Settings
   readonly service: string
-  /** Where the types are written down that processes of the service want over this wire: see ./service-receiver.ts. */
-  readonly wanted: { readonly scope: string; readonly kind: string }
+  /** The types that processes of the service have written down that they want over this wire. */
+  readonly wanted: () => Promise<readonly string[]>
   readonly own: ReadonlySet<string>
 }
 
@@ -47,8 +46,7 @@ export class OtherVersions {
 
   async #ask(): Promise<ReadonlySet<string>> {
     const { ledger, settings, service, wanted, own } = this.#context
-    const records = await ledger.query({ ...wanted, limit: typesMax })
-    const strange = records.map(({ id }) => id).filter((type) => !own.has(type))
+    const strange = (await wanted()).filter((type) => !own.has(type))
     if (strange.length === 0) return new Set()
     const declared = declaredTypes(await registeredIn(ledger, service), settings.env.now())
     return new Set(strange.filter((type) => declared.has(type)))

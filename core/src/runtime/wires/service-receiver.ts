@@ -61,7 +61,8 @@ export class ServiceReceiver {
     this.service = context.service.name
     const { wire, settings, ledger, tell, tools, types } = context
     const own = new Set(types.map(({ type }) => type))
-    this.#others = new OtherVersions({ ledger, settings, service: this.service, wanted: this.#marksOf('wanted'), own })
+    const wanted = () => this.#read('wanted')
+    this.#others = new OtherVersions({ ledger, settings, service: this.service, wanted, own })
     const isOne = wire.wire.capabilities.order === 'one-receiver'
     this.#elected = !isOne
     const plan = { reader: `~receive/${wire.name}/${this.service}`, start: pastAll }

@@ -177,6 +177,18 @@ export interface Health {
   readonly wires: readonly WireReport[]
 }
 
+/** What is no more: a service, or a wire that sent. */
+export type RetireTarget = { readonly service: string } | { readonly wire: string }
+
+/** What was retired. */
+export interface Retired {
+  /** Its readers, which no longer keep the ledger from forgetting. */
+  readonly readers: readonly string[]
+  /** What waits for it, and its dead letters: they stay in the ledger. */
+  readonly waiting: number
+  readonly deadLetters: number
+}
+
 /** A running app. Made by `start()`. */
 export interface App {
   readonly services: readonly AnyService[]
@@ -217,6 +229,15 @@ export interface App {
    */
   flow(correlationId: string): Promise<Flow>
   health(): Promise<Health>
+  /**
+   * Says that a service, or a wire, is no more. Until then the ledger keeps every event for it, although nobody will handle
+   * them: `health()` names such readers. It must have been stopped everywhere. A service that is started again later must
+   * say `from`; a wire can not come back under its name.
+   *
+   * @throws QuadrilleError `RETIRE_REFUSED` when it runs, here or elsewhere, or is not known: nothing was changed;
+   *   `OPTION_INVALID` for anything but one of the two.
+   */
+  retire(target: RetireTarget): Promise<Retired>
   /**
    * Resolves when everything that can be done now is done: no event unread, no handler running, nothing due. What
    * waits for a later time does not count. Meant for tests and tools; in production it may take for ever.

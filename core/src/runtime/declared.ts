@@ -60,6 +60,39 @@ const goneAfterMs = 24 * 60 * 60_000
 export const isGone = ({ until, seenMs = 0 }: Registered, nowMs: number): boolean =>
   until !== undefined && nowMs - seenMs > goneAfterMs
 
+/** What a reaction is said to be from now on when its service is no more: gone, without a day to wait. */
+export const retired = (head: number, nowMs: number): Required<Pick<Registered, 'until' | 'seenMs'>> => ({
+  until: head,
+  seenMs: nowMs - goneAfterMs - 1,
+})
+
+/** All readers of a ledger, and the reactions that it knows, by service and name. */
+export interface Known {
+  readonly readers: readonly string[]
+  readonly reactions: ReadonlyMap<string, ReadonlyMap<string, Registered>>
+}
+
+/** Asks once for each service; not for those that are known already. */
+export async function knownIn(ledger: Ledger, already: Known['reactions'] = new Map()): Promise<Known> {
+  const readers = await ledger.readers()
+  const reactions = new Map(already)
+  for (const scope of new Set(readers.map(scopeOf)))
+    if (!reactions.has(scope)) reactions.set(scope, await registeredIn(ledger, scope))
+  return { readers, reactions }
+}
+
+const scopeOf = (reader: string): string => reader.split('/', 1)[0]!
+
+/**
+ * True for a reader whose reactions are all gone, and for that of a wire that was retired: nobody will handle anything for
+ * it, and it must not keep the ledger from forgetting.
+ */
+export function isLeft(reader: string, { reactions }: Known, nowMs: number): boolean {
+  const scope = scopeOf(reader)
+  const its = [...(reactions.get(scope) ?? [])].filter(([name, each]) => readerOf(scope, name, each) === reader)
+  return its.length > 0 && its.every(([, each]) => isGone(each, nowMs))
+}
+
 /** The event types of the reactions that some version of the service still has. */
 export function declaredTypes(registered: ReadonlyMap<string, Registered>, nowMs: number): ReadonlySet<string> {
   const running = [...registered.values()].filter((each) => !isGone(each, nowMs))

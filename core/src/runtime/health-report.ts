@@ -3,6 +3,7 @@ import type { Ledger } from '../ledger/index.ts'
 import type { Health, ReaderHealth } from './app.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
 import type { Reader } from './reader.ts'
+import { keepers } from './retirement.ts'
 import type { Settings } from './settings.ts'
 import { receiveScope } from './wires/intake.ts'
 import type { WireReport } from './wires/wire-report.ts'
@@ -17,6 +18,7 @@ export async function healthReport(context: {
   ledger: Ledger
   settings: Settings
   readers: readonly Reader[]
+  running: () => readonly string[]
   wires: readonly WireReport[]
 }): Promise<Health> {
   const { ledger, settings } = context
@@ -38,6 +40,7 @@ export async function healthReport(context: {
   }
   const { wires } = context
   for (const wire of wires) problems.push(...wire.problems)
+  problems.push(...(await keepers(ledger, context)))
   return { ok: ledgerHealth.ok && problems.length === 0, problems, ledger: ledgerHealth, readers, wires }
 }
 

@@ -13,7 +13,7 @@
 import type { EventRecord } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord } from '../ledger/index.ts'
 import { effectivePolicy } from '../service/index.ts'
-import { reactionKind, reactionsMax } from './declared.ts'
+import { isGone, isLeft, readerOf, type Known } from './declared.ts'
 import type { Settings } from './settings.ts'
 import { parkedKind } from './wires/relay-records.ts'
 
@@ -46,10 +46,10 @@ export class MemoryRounds {
   }
 
   /** Nothing that was kept later may be forgotten; 0 for nothing at all. `upTo` is how far every reader has handled the log. */
-  async horizon(upTo: number): Promise<number> {
+  async horizon(upTo: number, known: Known): Promise<number> {
     const { memoryMs } = this.#settings.retention
     const nowMs = this.#settings.env.now()
-    if (this.#kept === undefined || this.#mayEnd(this.#kept, nowMs)) this.#kept = await this.#look(nowMs, upTo)
+    if (this.#kept === undefined || this.#mayEnd(this.#kept, nowMs)) this.#kept = await this.#look(nowMs, upTo, known)
     const { begins, rounds } = this.#kept
     return Math.min(nowMs - memoryMs, begins[begins.length - 1 - rounds] ?? 0)
   }
@@ -59,12 +59,13 @@ export class MemoryRounds {
     return Math.abs(nowMs - begins.at(-1)!) >= this.#settings.retention.memoryMs / rounds
   }
 
-  async #look(nowMs: number, upTo: number): Promise<Kept> {
+  async #look(nowMs: number, upTo: number, readers: Known): Promise<Kept> {
     const [stored] = await this.#ledger.query({ ...key, limit: 1 })
     const known = stored && (JSON.parse(stored.body) as Kept)
     const before = known && { ...known, rounds: Math.max(known.rounds, this.#rounds) }
     if (before && !this.#mayEnd(before, nowMs)) return before
-    const waiting = before && (await outstanding(this.#ledger, before, upTo))
+    const places = placesOf(readers, nowMs)
+    const waiting = before && (await outstanding(this.#ledger, before, { upTo, places }))
     this.#warn(before, waiting)
     if (before && waiting !== undefined) return before
     const rounds = before?.rounds ?? this.#rounds
@@ -94,10 +95,14 @@ function longestChain({ services, policy: app }: Settings): number {
 }
 
 /** What was there when the last round began and is not done, in words; undefined for nothing. */
-async function outstanding(ledger: Ledger, { begins, head }: Kept, upTo: number): Promise<string | undefined> {
+async function outstanding(
+  ledger: Ledger,
+  { begins, head }: Kept,
+  { upTo, places }: { readonly upTo: number; readonly places: readonly Place[] },
+): Promise<string | undefined> {
   const begun = begins.at(-1)!
   if (upTo < head) return 'an event that is not handled by everyone'
-  for (const { scope, reaction } of await allReactions(ledger)) {
+  for (const { scope, reaction } of places) {
     // By id, which begins with the position: the oldest event, whenever it is due.
     const [work] = await ledger.query({ scope, kind: `work/${reaction}`, limit: 1 })
     if (work && eventIn(work).position <= head) return `${scope}: ${reaction} has waiting work`
@@ -111,15 +116,23 @@ async function outstanding(ledger: Ledger, { begins, head }: Kept, upTo: number)
 
 const eventIn = (work: LedgerRecord): EventRecord => (JSON.parse(work.body) as { readonly event: EventRecord }).event
 
-/** Every place where something may wait, also for services that run elsewhere. */
-async function allReactions(ledger: Ledger): Promise<readonly { readonly scope: string; readonly reaction: string }[]> {
-  const places: { scope: string; reaction: string }[] = []
-  for (const reader of await ledger.readers()) {
-    places.push({ scope: reader, reaction: parkedKind.slice('work/'.length) })
-    for (const { id } of await ledger.query({ scope: reader, kind: reactionKind, limit: reactionsMax }))
-      places.push({ scope: reader, reaction: id }, { scope: `${reader}/${id}`, reaction: id })
-  }
-  return places
+/** Where something may wait. */
+interface Place {
+  readonly scope: string
+  readonly reaction: string
+}
+
+/** Every place where something may wait, also for services that run elsewhere; not of what is gone. */
+function placesOf(known: Known, nowMs: number): readonly Place[] {
+  const parked = known.readers
+    .filter((reader) => !isLeft(reader, known, nowMs))
+    .map((scope) => ({ scope, reaction: parkedKind.slice('work/'.length) }))
+  const reactions = [...known.reactions].flatMap(([scope, all]) =>
+    [...all]
+      .filter(([, registered]) => !isGone(registered, nowMs))
+      .map(([reaction, registered]) => ({ scope: readerOf(scope, reaction, registered), reaction })),
+  )
+  return [...parked, ...reactions]
 }
 
 const recordOf = (kept: Kept): LedgerRecord => ({

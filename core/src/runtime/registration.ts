@@ -8,7 +8,7 @@
 import { QuadrilleError } from '../base/index.ts'
 import type { Ledger, LedgerRecord } from '../ledger/index.ts'
 import { emitsOf, triggersOf, type AnyService, type Reaction } from '../service/index.ts'
-import { keptDeclaration, reactionKind, registeredIn, type Registered } from './declared.ts'
+import { isGone, keptDeclaration, reactionKind, registeredIn, type Known, type Registered } from './declared.ts'
 import { reactionState, readerPlan, type ReactionState, type ReaderPlan } from './plan.ts'
 import type { Settings } from './settings.ts'
 
@@ -27,30 +27,45 @@ export async function registerService(
   const registered = await ledger.transact(async (tx) => {
     const known = await registeredIn(tx, service.name)
     const all = new Map<string, Registered>()
+    const seenMs = settings.env.now()
     for (const [at, reaction] of service.reactions.entries()) {
-      const before = known.get(reaction.name) ?? (await startOf(reaction, { ledger, head, fresh: known.size === 0 }))
-      const { reader, since, replayUntil } = before
+      const before = known.get(reaction.name)
+      // For one that was gone nothing has been kept meanwhile, so it begins again.
+      const isRunning = before !== undefined && !isGone(before, seenMs)
+      const begin = isRunning ? before : await startOf(reaction, { ledger, head, fresh: known.size === 0 })
+      const { since, replayUntil } = begin
+      const { reader } = before ?? begin
       all.set(reaction.name, { reader, since, replayUntil, declared: keptDeclaration(reaction, at) })
     }
-    const seenMs = settings.env.now()
     for (const [name, before] of known)
       if (!all.has(name)) all.set(name, before.until === undefined ? { ...before, until: head, seenMs } : before)
     const isNew = ([name, now]: [string, Registered]) => JSON.stringify(now) !== JSON.stringify(known.get(name))
-    const puts = [...all].filter(isNew).map(([name, now]) => record(service, name, now))
+    const puts = [...all].filter(isNew).map(([name, now]) => reactionRecord(service.name, name, now))
     if (puts.length > 0) await tx.save(puts)
     return all
   })
   return plansOf(service, settings, registered)
 }
 
-/** Says of reactions that another version of their service does not have that they run here: their readers count. */
-export async function sayRunning(services: readonly AnyService[], ledger: Ledger, nowMs: number): Promise<void> {
+/**
+ * Says of reactions that another version of their service does not have that they run here: their readers count. Returns
+ * what is known of the services then.
+ */
+export async function sayRunning(
+  services: readonly AnyService[],
+  ledger: Ledger,
+  nowMs: number,
+): Promise<Known['reactions']> {
+  const reactions = new Map<string, ReadonlyMap<string, Registered>>()
   for (const service of services) {
-    const known = await registeredIn(ledger, service.name)
+    const known = new Map(await registeredIn(ledger, service.name))
     const doubted = service.reactions.filter(({ name }) => known.get(name)?.until !== undefined)
-    const puts = doubted.map(({ name }) => record(service, name, { ...known.get(name)!, seenMs: nowMs }))
+    for (const { name } of doubted) known.set(name, { ...known.get(name)!, seenMs: nowMs })
+    const puts = doubted.map(({ name }) => reactionRecord(service.name, name, known.get(name)!))
     if (puts.length > 0) await ledger.transact((tx) => tx.save(puts))
+    reactions.set(service.name, known)
   }
+  return reactions
 }
 
 function plansOf(
@@ -97,9 +112,10 @@ function outsideEffect(reaction: Reaction): string | null {
   return emitsOf(reaction).length > 0 ? 'events' : null
 }
 
-function record(service: AnyService, id: string, registered: Registered): LedgerRecord {
+/** What the ledger keeps of a reaction; `scope` is its service. */
+export function reactionRecord(scope: string, id: string, registered: Registered): LedgerRecord {
   return {
-    scope: service.name,
+    scope,
     kind: reactionKind,
     id,
     partition: -1,

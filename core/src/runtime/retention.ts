@@ -1,7 +1,7 @@
 /** Forgets what everyone has handled, in short transactions, so that a ledger does not grow for ever. */
 import { sleep } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
-import { isGone, registeredIn } from './declared.ts'
+import { isLeft, knownIn, type Known } from './declared.ts'
 import { MemoryRounds } from './memory-rounds.ts'
 import { sayRunning } from './registration.ts'
 import type { Settings } from './settings.ts'
@@ -57,9 +57,9 @@ export class Retention {
   async #trim(): Promise<void> {
     const { env, retention } = this.#settings
     const nowMs = env.now()
-    await sayRunning(this.#settings.services, this.#ledger, nowMs)
-    const upTo = await handledByAll(this.#ledger, nowMs)
-    const horizon = Math.max(0, await this.#memory.horizon(upTo))
+    const known = await knownIn(this.#ledger, await sayRunning(this.#settings.services, this.#ledger, nowMs))
+    const upTo = await handledByAll(this.#ledger, known, nowMs)
+    const horizon = Math.max(0, await this.#memory.horizon(upTo, known))
     const request = {
       upTo,
       eventsBefore: nowMs - retention.eventsMs,
@@ -85,20 +85,9 @@ export class Retention {
 }
 
 /** The position up to which every reader of the ledger has handled everything. */
-async function handledByAll(ledger: Ledger, nowMs: number): Promise<number> {
+async function handledByAll(ledger: Ledger, known: Known, nowMs: number): Promise<number> {
   let upTo = Infinity
-  for (const reader of await ledger.readers())
-    if (!(await isLeft(reader, ledger, nowMs))) upTo = Math.min(upTo, ...(await ledger.positions(reader)))
+  for (const reader of known.readers)
+    if (!isLeft(reader, known, nowMs)) upTo = Math.min(upTo, ...(await ledger.positions(reader)))
   return Number.isFinite(upTo) ? upTo : 0
-}
-
-/**
- * True for the own reader of a reaction that its service no longer has: nobody will handle anything for it, and it must
- * not keep the ledger from forgetting. During a release some process still has it, or has said so lately.
- */
-async function isLeft(reader: string, ledger: Ledger, nowMs: number): Promise<boolean> {
-  const [service = '', ...reaction] = reader.split('/')
-  if (reaction.length === 0) return false
-  const registered = (await registeredIn(ledger, service)).get(reaction.join('/'))
-  return registered?.reader === 'own' && isGone(registered, nowMs)
 }

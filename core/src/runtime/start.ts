@@ -2,7 +2,7 @@
 import { durationMs, QuadrilleError, sleep, type Duration, type Env } from '../base/index.ts'
 import type { Ledger } from '../ledger/index.ts'
 import type { AnyService } from '../service/index.ts'
-import type { App, DeadLetters, Health, StartOptions } from './app.ts'
+import type { App, DeadLetters, Health, Retired, RetireTarget, StartOptions } from './app.ts'
 import { Conversations } from './conversations.ts'
 import { DeadLetterBox } from './dead-letter-box.ts'
 import type { Flow } from './flow.ts'
@@ -13,6 +13,7 @@ import { refuseNested } from './nesting.ts'
 import { Publishing } from './publishing.ts'
 import { Reader } from './reader.ts'
 import { registerService } from './registration.ts'
+import { retire } from './retirement.ts'
 import { Retention } from './retention.ts'
 import { settingsOf, type Settings } from './settings.ts'
 import { SharedBatches } from './shared-batches.ts'
@@ -111,7 +112,7 @@ class RunningApp implements App {
       settings,
       publishing: this.#publishing,
       check,
-      readers: () => [...this.#readers.map((reader) => reader.context.plan.reader), ...this.#wires.readers],
+      readers: () => this.#running(),
       redriven: () => [...this.#readers, this.#wires].forEach((each) => each.lookAgain()),
     })
   }
@@ -157,8 +158,24 @@ class RunningApp implements App {
       ledger: this.ledger,
       settings: this.#settings,
       readers: this.#readers,
+      running: () => this.#running(),
       wires: await this.#wires.reports(),
     })
+  }
+
+  async retire(target: RetireTarget): Promise<Retired> {
+    this.#check('retire()')
+    return retire(target, {
+      ledger: this.ledger,
+      settings: this.#settings,
+      running: () => this.#running(),
+      transaction: (operation, work) => this.#publishing.transaction(operation, work),
+    })
+  }
+
+  /** The readers of this process, those of wires among them. */
+  #running(): readonly string[] {
+    return [...this.#readers.map((reader) => reader.context.plan.reader), ...this.#wires.readers]
   }
 
   async quiet(): Promise<void> {

@@ -30,7 +30,7 @@ export const declarationErrors = {
   }),
   START_POSITION_NEEDED: spec<{ service: string; reaction: string; events: number }>({
     retryable: false,
-    what: (d) => `${d.service}/${d.reaction} is new, but the ledger already holds ${d.events} events`,
+    what: (d) => `${d.service}/${d.reaction} is new (or was retired), but the ledger already holds ${d.events} events`,
     fix: () =>
       "Say in its policy (of a wire: in its options) where it starts: from: 'beginning' to handle them all, or from: 'now' to handle later ones.",
   }),

@@ -18,6 +18,16 @@ export const runtimeErrors = {
     what: (d) => `service ${d.service} does not run in this app (running: ${d.known.join(', ')})`,
     fix: () => 'Name one of the running services, or start the app with it.',
   }),
+  RETIRE_REFUSED: spec<{ what: string; problem: string }>({
+    retryable: false,
+    what: (d) => `${d.what} is not retired: ${d.problem}`,
+    fix: () => 'Name what has worked on this ledger, and stop every process that runs it.',
+  }),
+  WIRE_RETIRED: spec<{ wire: string }>({
+    retryable: false,
+    what: (d) => `wire ${d.wire} was retired on this ledger, and nothing has been kept for it since`,
+    fix: () => 'Give it another name, and say where it starts to send: `from`.',
+  }),
   TIMED_OUT: spec<{ waitedFor: string; waitedMs: number }>({
     retryable: true,
     what: (d) => `${d.waitedFor} did not come within ${d.waitedMs} ms`,

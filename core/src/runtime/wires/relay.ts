@@ -24,6 +24,7 @@ import type { Telling } from '../telling.ts'
 import { Flights, type Landing } from './flights.ts'
 import { isFor } from './intake.ts'
 import { ParkedLanes } from './parked-lanes.ts'
+import { relayReader } from './relay-names.ts'
 import { answersOf, Reach } from './reach.ts'
 import {
   cut, messageOf, outcomeOf, parcel, parkedKind, parkedRecord, type Outcome, type Parcel, type SendFailure,
@@ -52,9 +53,6 @@ const pauseAfterErrorMaxMs = 5_000
 const scanMs = 30_000
 /** How long the ledger need not be told that events were sent: a relay that dies sends those again. */
 const saveMs = 100
-
-/** The name of the relay's reader in the ledger. */
-export const relayReader = (wire: string): string => `~relay/${wire}`
 
 /** Runs until stopped. */
 export class Relay {

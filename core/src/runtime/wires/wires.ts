@@ -7,12 +7,14 @@
 import { isQuadrilleError, QuadrilleError, sleep } from '../../base/index.ts'
 import type { Ledger } from '../../ledger/index.ts'
 import type { WireNotice } from '../../wire/index.ts'
+import { registeredIn } from '../declared.ts'
 import type { ContextTools } from '../handler-context.ts'
 import type { Publishing } from '../publishing.ts'
 import type { Settings } from '../settings.ts'
 import type { Telling } from '../telling.ts'
 import { receivedVia } from './intake.ts'
-import { Relay, relayReader } from './relay.ts'
+import { relayReader, relayScope } from './relay-names.ts'
+import { Relay } from './relay.ts'
 import { ServiceReceiver } from './service-receiver.ts'
 import { wantedTypes, type WireSettings } from './wire-options.ts'
 import type { WireReport } from './wire-report.ts'
@@ -172,6 +174,9 @@ export class Wires {
   async #startOf(wire: WireSettings): Promise<number> {
     const { ledger } = this.#context
     const reader = relayReader(wire.name)
+    // Where it stood, nothing was kept for it since: it would go on with a gap.
+    if ((await registeredIn(ledger, relayScope)).has(wire.name))
+      throw new QuadrilleError('WIRE_RETIRED', { wire: wire.name })
     const { head } = await ledger.health()
     if (head === 0 || (await ledger.positions(reader)).length > 0) return 0
     if (wire.sendFrom !== undefined) return wire.sendFrom === 'now' ? head : 0

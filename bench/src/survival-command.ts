@@ -39,7 +39,7 @@ export async function survivalCommand(given: Given): Promise<void> {
 
 function report(result: SurvivalResult): string {
   const { samples, warnings, machine, ...summary } = result
-  const columns = ['second', 'orders', 'ledgerMb', 'ledgerRows', 'rssMb', 'rssMostMb'] as const
+  const columns = ['second', 'orders', 'events', 'ids', 'records', 'ledgerMb', 'rssMb', 'rssMostMb'] as const
   const row = (cells: readonly (string | number)[]): string => cells.map((cell) => String(cell).padStart(11)).join('')
   return [
     JSON.stringify(summary, undefined, 2),

@@ -49,7 +49,10 @@ export interface Sample {
   readonly orders: number
   /** The ledger's tables with their indexes, megabytes. */
   readonly ledgerMb: number
-  readonly ledgerRows: number
+  /** Counted: events, ids of events that were trimmed, records. */
+  readonly events: number
+  readonly ids: number
+  readonly records: number
   /** Of all processes of the services together, and of the largest of them. */
   readonly rssMb: number
   readonly rssMostMb: number
@@ -184,17 +187,19 @@ async function watchOver({ server, pid, options, signal }: Watch) {
   return { samples, serverKills }
 }
 
-async function lookAt(url: string): Promise<Pick<Sample, 'orders' | 'ledgerMb' | 'ledgerRows'>> {
+async function lookAt(url: string): Promise<Omit<Sample, 'second' | 'rssMb' | 'rssMostMb'>> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000, query_timeout: 5_000 })
   client.on('error', () => {})
   await client.connect()
   try {
-    const { rows } = await client.query<{ orders: number; mb: number; rows: number }>(`
+    const { rows } = await client.query<Awaited<ReturnType<typeof lookAt>>>(`
       SELECT (SELECT count(*)::int FROM orders_order) AS orders,
-        round(sum(pg_total_relation_size(relid)) / 1048576.0)::int AS mb, sum(n_live_tup)::int AS rows
+        (SELECT count(*)::int FROM quadrille.events) AS events,
+        (SELECT count(*)::int FROM quadrille.trimmed) AS ids,
+        (SELECT count(*)::int FROM quadrille.records) AS records,
+        round(sum(pg_total_relation_size(relid)) / 1048576.0)::int AS "ledgerMb"
       FROM pg_stat_user_tables WHERE schemaname = 'quadrille'`)
-    const { orders, mb, rows: ledgerRows } = rows[0]!
-    return { orders, ledgerMb: mb, ledgerRows }
+    return rows[0]!
   } finally {
     await client.end()
   }

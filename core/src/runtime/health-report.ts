@@ -2,6 +2,7 @@
 import type { Ledger } from '../ledger/index.ts'
 import type { Health, ReaderHealth } from './app.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
+import { firstEvent } from './first-event.ts'
 import type { Reader } from './reader.ts'
 import { keepers } from './retirement.ts'
 import type { Settings } from './settings.ts'
@@ -55,8 +56,7 @@ async function readerHealth(reader: Reader, head: number, settings: Settings): P
   const nowMs = settings.env.now()
   const position =
     reader.leases.size > 0 ? reader.leases.position : Math.min(...(await ledger.positions(plan.reader)), head)
-  const next = position < head ? await ledger.read({ after: position, limit: 1, types: plan.types }) : undefined
-  const oldest = next?.events[0]
+  const oldest = position < head ? await firstEvent(ledger, { after: position, types: plan.types }) : undefined
   const open = plan.states.filter((state) => state.breaker && state.breaker.state(nowMs) !== 'closed')
   let waiting = 0
   for (const state of plan.states) waiting += await ledger.count({ scope: plan.reader, kind: state.kinds.work })

@@ -9,6 +9,7 @@ import { QuadrilleError } from '../base/index.ts'
 import type { Ledger, LedgerRecord } from '../ledger/index.ts'
 import { emitsOf, triggersOf, type AnyService, type Reaction } from '../service/index.ts'
 import { isGone, keptDeclaration, reactionKind, registeredIn, type Known, type Registered } from './declared.ts'
+import { firstEvent } from './first-event.ts'
 import { reactionState, readerPlan, type ReactionState, type ReaderPlan } from './plan.ts'
 import type { Settings } from './settings.ts'
 
@@ -93,8 +94,7 @@ async function startOf(
   if (head === 0) return { reader, since: 0, replayUntil: 0 }
   if (reaction.from === undefined) {
     const types = [...new Set(triggersOf(reaction).map(({ trigger }) => trigger.type))]
-    const page = await ledger.read({ after: 0, limit: 1, types })
-    if (page.events.length === 0) return { reader, since: 0, replayUntil: 0 }
+    if ((await firstEvent(ledger, { after: 0, types })) === undefined) return { reader, since: 0, replayUntil: 0 }
     const details = { service: reaction.service, reaction: reaction.name, events: head }
     throw new QuadrilleError('START_POSITION_NEEDED', details)
   }

@@ -11,6 +11,7 @@ import type { Claim, Ledger, LedgerTx } from '../ledger/index.ts'
 import type { Retired, RetireTarget } from './app.ts'
 import { deadKind } from './failure-step.ts'
 import { isLeft, knownIn, readerOf, registeredIn, retired, type Registered } from './declared.ts'
+import { firstEvent } from './first-event.ts'
 import { reactionRecord } from './registration.ts'
 import type { Settings } from './settings.ts'
 import { parkedKind } from './wires/relay-records.ts'
@@ -24,6 +25,9 @@ export interface RetirementContext {
   readonly running: () => readonly string[]
   readonly transaction: (operation: string, work: (tx: LedgerTx) => Promise<void>) => Promise<void>
 }
+
+/** Where events wait that are not handled yet. */
+const waitingKinds = ['work', 'timer', 'batch', 'coalesce'] as const
 
 /** What is to be retired, as the ledger has it: records by scope and name, and the readers that they belong to. */
 interface Found {
@@ -112,7 +116,7 @@ async function leftOf(found: Found, ledger: Ledger): Promise<Pick<Retired, 'wait
     [...found.reactions].filter(([name, each]) => readerOf(found.scope, name, each) === reader).map(([name]) => name)
   for (const reader of found.readers) {
     deadLetters += await ledger.count({ scope: reader, kind: deadKind })
-    const kinds = reactionsOf(reader).flatMap((name) => [`work/${name}`, `timer/${name}`, `batch/${name}`])
+    const kinds = reactionsOf(reader).flatMap((name) => waitingKinds.map((kind) => `${kind}/${name}`))
     for (const kind of found.scope === relayScope ? [parkedKind] : kinds)
       waiting += await ledger.count({ scope: reader, kind })
   }
@@ -131,8 +135,7 @@ export async function keepers(
   for (const reader of known.readers) {
     if (here.has(reader) || isLeft(reader, known, nowMs)) continue
     const after = Math.min(...(await ledger.positions(reader)))
-    const { events } = await ledger.read({ after, limit: 1, atHand: true })
-    const since = events[0]?.time
+    const since = (await firstEvent(ledger, { after }))?.time
     if (since === undefined || nowMs - since <= settings.retention.eventsMs) continue
     const [first, ...rest] = reader.split('/')
     const call = first === relayScope ? `{ wire: '${rest.join('/')}' }` : `{ service: '${first}' }`

@@ -24,6 +24,18 @@ test('a new reaction does not start in a ledger that holds its events unless it 
   assert.deepEqual((await w.app.health()).readers.map(({ reader }) => reader), ['oracle', 'oracle/new'], 'there are none of its events') // prettier-ignore
 })
 
+test('its events are found however many others stand before them', async (t) => {
+  const path = ledgerFile(t)
+  {
+    await using w = await fileWorld(path, [service('oracle').on(Asked, { name: 'old' }, () => {})])
+    for (let n = 0; n < 6; n++) await w.publish(Array.from({ length: 1_000 }, (_, i) => Asked({ id: `k${i}` })))
+    await w.publish(Answered({ id: 'k' }))
+    await w.settled()
+  }
+  const late = service('late').on(Answered, () => {})
+  await assert.rejects(fileWorld(path, [late]), { code: 'START_POSITION_NEEDED' })
+})
+
 test("from: 'now' leaves old events alone and handles later ones, through restarts", async (t) => {
   const path = ledgerFile(t)
   await ledgerWithEvents(path)

@@ -5,9 +5,11 @@
  *     stop: receivers, (then readers,) then what is left is sent, then the connections end
  */
 import { isQuadrilleError, QuadrilleError, sleep } from '../../base/index.ts'
+import type { EventRecord } from '../../contracts/index.ts'
 import type { Ledger } from '../../ledger/index.ts'
 import type { WireNotice } from '../../wire/index.ts'
 import { registeredIn } from '../declared.ts'
+import { firstEvent } from '../first-event.ts'
 import type { ContextTools } from '../handler-context.ts'
 import type { Publishing } from '../publishing.ts'
 import type { Settings } from '../settings.ts'
@@ -36,7 +38,6 @@ interface Line {
 
 const pauseMinMs = 200
 const pauseMaxMs = 10_000
-const pageMax = 1_000
 
 /** All wires of an app. */
 export class Wires {
@@ -180,13 +181,9 @@ export class Wires {
     const { head } = await ledger.health()
     if (head === 0 || (await ledger.positions(reader)).length > 0) return 0
     if (wire.sendFrom !== undefined) return wire.sendFrom === 'now' ? head : 0
-    for (let after = 0; ;) {
-      const page = await ledger.read({ after, limit: pageMax, types: wire.sendsOnly })
-      if (page.events.some((event) => wire.sends(event.type) && receivedVia(event) === null))
-        throw new QuadrilleError('START_POSITION_NEEDED', { service: reader, reaction: 'send', events: head })
-      if (page.end) return 0
-      after = page.upTo
-    }
+    const where = (event: EventRecord) => wire.sends(event.type) && receivedVia(event) === null
+    if ((await firstEvent(ledger, { after: 0, types: wire.sendsOnly, where })) === undefined) return 0
+    throw new QuadrilleError('START_POSITION_NEEDED', { service: reader, reaction: 'send', events: head })
   }
 }
 

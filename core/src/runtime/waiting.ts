@@ -1,17 +1,16 @@
 /** Waiting for facts: that a service has handled something, that a conversation has ended. Never by sleeping for a guess. */
 import { durationMs, QuadrilleError, type Env } from '../base/index.ts'
-import { decodeData, matches, partitionOf, type EventRecord } from '../contracts/index.ts'
+import { partitionOf } from '../contracts/index.ts'
 import type { Ledger } from '../ledger/index.ts'
-import type { Choreography } from '../service/index.ts'
 import type { App, Outcome, Token } from './app.ts'
 import { readerOf, registeredIn } from './declared.ts'
+import { Outcomes } from './outcomes.ts'
 import type { Reader } from './reader.ts'
 import { laneOf } from './work.ts'
 
 const timeoutDefault = '30s'
 /** How long until a look is taken although nothing has told of a change. */
 const lookAgainMs = 250
-const endsMax = 1_000
 
 /** What waiting needs. */
 export interface WaitingContext {
@@ -36,16 +35,19 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
   readonly #check: (operation: string) => void
   readonly #readers: () => readonly Reader[]
   readonly #looks = new Set<() => void>()
+  readonly #outcomes: Outcomes
 
   constructor(context: WaitingContext) {
     this.#env = context.env
     this.#ledger = context.ledger
     this.#check = context.check
     this.#readers = context.readers
+    this.#outcomes = new Outcomes(context.env, context.ledger)
   }
 
   /** Something may have changed. */
   look(): void {
+    this.#outcomes.look()
     for (const look of this.#looks) look()
   }
 
@@ -68,8 +70,7 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
   async outcome(...[choreography, key, options = {}]: Parameters<App['outcome']>): Promise<Outcome> {
     this.#check('outcome()')
     const timeoutMs = durationMs(options.timeout ?? choreography.withinMs ?? timeoutDefault, 'timeout')
-    const waitedFor = `an end of ${choreography.name} for ${key}`
-    return this.#until({ waitedFor, timeoutMs }, () => this.#findEnd(choreography, key))
+    return this.#outcomes.wait(choreography, key, timeoutMs)
   }
 
   async #isHandled(token: Token, who: Who): Promise<boolean> {
@@ -107,25 +108,6 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
     return false
   }
 
-  async #findEnd(choreography: Choreography, key: string): Promise<Outcome | undefined> {
-    const { success, failure } = choreography.ends
-    const types = [...new Set([...success, ...failure].map((pattern) => pattern.type))]
-    const events = await this.#ledger.find({ key, types, limit: endsMax })
-    for (const event of events) {
-      const ends = [
-        ...success.map((pattern) => ({ pattern, status: 'success' as const })),
-        ...failure.map((pattern) => ({ pattern, status: 'failure' as const })),
-      ]
-      for (const { pattern, status } of ends) {
-        if (pattern.type !== event.type) continue
-        const data = dataOf(pattern.contract, event)
-        if (data !== undefined && matches(pattern, data))
-          return { status, event, data, correlationId: event.correlationId }
-      }
-    }
-    return undefined
-  }
-
   /** Asks again whenever something may have changed, until there is an answer. @throws QuadrilleError `TIMED_OUT`. */
   async #until<T>(wait: { waitedFor: string; timeoutMs: number }, ask: () => Promise<T | undefined>): Promise<T> {
     const endsAt = this.#env.elapsed() + wait.timeoutMs
@@ -158,11 +140,3 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
 }
 
 const isHeldLetter = (body: string): boolean => (JSON.parse(body) as { letter?: string }).letter !== undefined
-
-function dataOf(contract: Parameters<typeof decodeData>[0], event: EventRecord): unknown {
-  try {
-    return decodeData(contract, event)
-  } catch {
-    return undefined
-  }
-}

@@ -3,6 +3,7 @@ import type { SQLInputValue, SQLOutputValue, StatementResultingChanges, Statemen
 import { invariant } from '../../base/index.ts'
 import type { EventRecord, NewEvent } from '../../contracts/index.ts'
 import type { FindQuery } from '../ledger.ts'
+import { chunkBits } from './schema-migration.ts'
 import type { Connection } from './sqlite-connection.ts'
 
 const columns =
@@ -53,6 +54,11 @@ function recordOfRow(row: SQLOutputValue[]): EventRecord {
 /** Rows as arrays: node:sqlite makes them in 0.6 of the time of objects. */
 const rowsOf = (statement: StatementSync, params: readonly SQLInputValue[]): SQLOutputValue[][] =>
   statement.all(...params) as unknown as SQLOutputValue[][]
+
+/** Chunks that are searched for a key by one statement: a million events. */
+const chunksAtOnce = 128
+
+const ofTypes = '+type IN (SELECT value FROM json_each(?))'
 
 const params = (count: number): string => Array.from({ length: count }, () => '?').join(', ')
 
@@ -165,6 +171,7 @@ export class EventReader {
   readonly #page: StatementSync
   readonly #pageOfTypes: StatementSync
   readonly #next: StatementSync
+  readonly #bounds: StatementSync
 
   constructor(connection: Connection) {
     this.#connection = connection
@@ -174,10 +181,14 @@ export class EventReader {
     this.#page.setReturnArrays(true)
     this.#pageOfTypes = db.prepare(
       `SELECT ${columns} FROM quadrille_events
-       WHERE position > ? AND position <= ? AND +type IN (SELECT value FROM json_each(?)) ORDER BY position LIMIT ?`,
+       WHERE position > ? AND position <= ? AND ${ofTypes} ORDER BY position LIMIT ?`,
     )
     this.#pageOfTypes.setReturnArrays(true)
     this.#next = db.prepare('SELECT min(position) AS position FROM quadrille_events WHERE position > ?')
+    this.#bounds = db.prepare(
+      `SELECT (SELECT min(position) FROM quadrille_events) >> ${chunkBits} AS first,
+              (SELECT max(position) FROM quadrille_events) >> ${chunkBits} AS last`,
+    )
   }
 
   /** The position of the newest event; 0 for an empty log. */
@@ -211,6 +222,8 @@ export class EventReader {
 
   /** Finds events; see {@link FindQuery}. */
   find(query: FindQuery): EventRecord[] {
+    if (query.key !== undefined && query.ids === undefined && query.correlationId === undefined)
+      return this.#findByKey(query.key, query)
     const conditions: string[] = []
     const params: SQLInputValue[] = []
     const add = (condition: string, value: SQLInputValue) => {
@@ -221,11 +234,29 @@ export class EventReader {
     if (query.correlationId !== undefined) add('correlation_id = ?', query.correlationId)
     if (query.key !== undefined) add('key = ?', query.key)
     invariant(conditions.length > 0, 'events are found by ids, conversation or key')
-    if (query.types !== undefined) add('+type IN (SELECT value FROM json_each(?))', JSON.stringify(query.types))
+    if (query.types !== undefined) add(ofTypes, JSON.stringify(query.types))
     const statement = this.#connection.statements.get(
       `SELECT ${columns} FROM quadrille_events WHERE ${conditions.join(' AND ')} ORDER BY position LIMIT ?`,
     )
     statement.setReturnArrays(true)
     return rowsOf(statement, [...params, query.limit]).map(recordOfRow)
+  }
+
+  #findByKey(key: string, { types, limit }: FindQuery): EventRecord[] {
+    const { first, last } = this.#bounds.get()! as { first: number | null; last: number }
+    const found: EventRecord[] = []
+    if (first === null) return found
+    const statement = this.#connection.statements.get(
+      `WITH RECURSIVE chunks (chunk) AS (SELECT ? UNION ALL SELECT chunk + 1 FROM chunks WHERE chunk < ?)
+       SELECT ${columns} FROM chunks CROSS JOIN quadrille_events INDEXED BY quadrille_events_chunk_key
+       WHERE (position >> ${chunkBits}) = chunk AND key = ? ${types ? `AND ${ofTypes}` : ''} ORDER BY position LIMIT ?`,
+    )
+    statement.setReturnArrays(true)
+    for (let chunk = first; chunk <= last && found.length < limit; chunk += chunksAtOnce) {
+      const until = Math.min(last, chunk + chunksAtOnce - 1)
+      const wanted = [chunk, until, key, ...(types ? [JSON.stringify(types)] : []), limit - found.length]
+      found.push(...rowsOf(statement, wanted).map(recordOfRow))
+    }
+    return found
   }
 }

@@ -3,6 +3,13 @@ import type { DatabaseSync } from 'node:sqlite'
 import { QuadrilleError } from '../../base/index.ts'
 
 /**
+ * Keys come in no order. In one index over all of them every event would change a page of its own, somewhere in a tree that
+ * grows with the history; so there is one for each 8,192 events, in effect, and only the last of them is written to.
+ * Who looks for a key looks into each.
+ */
+export const chunkBits = 13
+
+/**
  * One entry per schema version, in order; an entry that was released never changes. Columns of events that a scan reads
  * first stand first, the payload last, because a row larger than its page is read column by column.
  */
@@ -63,6 +70,8 @@ const migrations: readonly string[] = [
      until INTEGER NOT NULL,
      PRIMARY KEY (reader, owner)
    ) WITHOUT ROWID;`,
+  `DROP INDEX quadrille_events_key;
+   CREATE INDEX quadrille_events_chunk_key ON quadrille_events ((position >> ${chunkBits}), key);`,
 ]
 
 /** The schema version that this code writes. */

@@ -12,8 +12,9 @@ const full: Numbers = {
   orders: 5_000,
   warmUp: 500,
   rounds: 3,
+  scatters: false,
 }
-const quick: Numbers = { sizes: [10_000, 100_000, 300_000], backlog: 50_000, orders: 3_000, warmUp: 500, rounds: 3 }
+const quick: Numbers = { ...full, sizes: [10_000, 100_000, 300_000], backlog: 50_000, orders: 3_000 }
 
 export const growthOptions: OptionKinds = {
   ledger: { takes: 'text', says: 'sqlite (default) or postgres, which has one size and no backlog' },
@@ -24,6 +25,10 @@ export const growthOptions: OptionKinds = {
   orders: { takes: 'number', says: `orders of a throughput run (default ${full.orders})` },
   'warm-up': { takes: 'number', says: `orders before the clock starts (default ${full.warmUp})` },
   rounds: { takes: 'number', says: `throughput runs of each size (default ${full.rounds})` },
+  scattered: {
+    takes: 'nothing',
+    says: "ids of orders come in no order, as random ones do: also for the services' own tables",
+  },
   quick: { takes: 'nothing', says: 'smaller numbers: a minute instead of many' },
   json: { takes: 'nothing', says: 'print one line of JSON, and nothing else on standard output' },
 }
@@ -41,6 +46,7 @@ export async function growthCommand(given: Given): Promise<void> {
     orders: given.number('orders', otherwise.orders),
     warmUp: given.number('warm-up', otherwise.warmUp),
     rounds: given.number('rounds', otherwise.rounds),
+    scatters: given.flags.has('scattered'),
     progress: (text) => {
       if (!json) console.error(text)
     },

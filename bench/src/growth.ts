@@ -6,6 +6,7 @@ import type { DrainResult, DrainTask } from './drain-process.ts'
 import type { FillTask } from './history.ts'
 import { forkTask, runJob, type JobResult } from './job.ts'
 import { machine } from './machine.ts'
+import { scattered } from './order.ts'
 import { median, round } from './statistics.ts'
 
 /** What can be set. */
@@ -16,6 +17,8 @@ export interface GrowthOptions {
   readonly orders: number
   readonly warmUp: number
   readonly rounds: number
+  /** Ids of orders come in no order. */
+  readonly scatters: boolean
   /** Told what is being done. */
   readonly progress: (text: string) => void
 }
@@ -74,6 +77,8 @@ export async function growth(options: GrowthOptions): Promise<GrowthResult> {
   }
 }
 
+const prefixOf = (prefix: string, { scatters }: GrowthOptions): string => (scatters ? scattered : '') + prefix
+
 /** With its shares of the first size. */
 const compared = (one: SizeResult, first: SizeResult): SizeResult => ({
   ...one,
@@ -87,7 +92,8 @@ interface SizedFile {
 }
 
 /** One file a size, each a copy of the one before with more history. */
-async function prepare(folder: string, { sizes, progress }: GrowthOptions): Promise<readonly SizedFile[]> {
+async function prepare(folder: string, options: GrowthOptions): Promise<readonly SizedFile[]> {
+  const { sizes, progress } = options
   const files: SizedFile[] = []
   for (const events of sizes) {
     const place = join(folder, `${events}`)
@@ -97,7 +103,7 @@ async function prepare(folder: string, { sizes, progress }: GrowthOptions): Prom
     if (before) copyFileSync(before.file, file)
     const from = Math.round((before?.events ?? 0) / eventsPerOrder)
     progress(`filling a ledger with ${events} events`)
-    await fill({ file, kind: 'history', prefix: 'h', from, to: Math.round(events / eventsPerOrder) })
+    await fill({ file, kind: 'history', prefix: prefixOf('h', options), from, to: Math.round(events / eventsPerOrder) })
     files.push({ file, events })
   }
   return files
@@ -110,7 +116,8 @@ async function measure(files: readonly SizedFile[], options: GrowthOptions): Pro
   for (let number = 0; number < options.rounds; number++) {
     for (const { file, events } of number % 2 === 0 ? files : files.toReversed()) {
       const { warmUp, orders } = options
-      const result = await runJob({ system: 'quadrille', database: file, prefix: `r${number}`, warmUp, orders })
+      const prefix = prefixOf(`r${number}`, options)
+      const result = await runJob({ system: 'quadrille', database: file, prefix, warmUp, orders })
       results.get(events)!.push(result)
       options.progress(`${events} events: ${round(result.throughput!.ordersPerSecond)} orders/s`)
     }

@@ -1,5 +1,6 @@
 /** The services' own tables in SQLite: the same for Quadrille and for the hand-written outbox. */
 import { DatabaseSync } from 'node:sqlite'
+import { scattered } from './order.ts'
 import type { Tally } from './tally.ts'
 
 /** `times` and `completions` count how often a step was done, so that a repeat shows. */
@@ -44,5 +45,7 @@ const tallySql = `SELECT
 /** Reads what is there of the orders with a prefix, through a connection of its own. */
 export function tallyOf(file: string, prefix: string): Tally {
   using db = new DatabaseSync(file, { readOnly: true })
-  return db.prepare(tallySql).get({ $like: `${prefix}-*` }) as unknown as Tally
+  return db
+    .prepare(tallySql)
+    .get({ $like: `${prefix.startsWith(scattered) ? '*' : ''}${prefix}-*` }) as unknown as Tally
 }

@@ -18,10 +18,14 @@ export interface Order {
 
 const lineNumbers = [0, 1, 2, 3]
 
-/** The order with this number; ids with the same prefix sort by number. */
+/** A prefix that begins so makes ids that come in no order, as random ones do. */
+export const scattered = '~'
+
+/** The order with this number; ids with the same prefix sort by number, but for {@link scattered} ones. */
 export function makeOrder(prefix: string, number: number): Order {
+  const id = `${prefix}-${String(number).padStart(7, '0')}`
   return {
-    orderId: `${prefix}-${String(number).padStart(7, '0')}`,
+    orderId: prefix.startsWith(scattered) ? `${hashOf(id)}${id}` : id,
     customerId: `customer-${number % 997}`,
     currency: 'EUR',
     total: 100 + (number % 900),
@@ -38,3 +42,11 @@ export function makeOrder(prefix: string, number: number): Order {
 
 /** How many pieces have to be reserved. */
 export const unitsOf = (order: Pick<Order, 'lines'>): number => order.lines.reduce((units, line) => units + line.qty, 0)
+
+/** FNV-1a, with its bits mixed once more. */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  return ((hash ^ (hash >>> 13)) >>> 0).toString(16).padStart(8, '0')
+}

@@ -62,6 +62,11 @@ export class LeaseKeeper {
     return position
   }
 
+  /** How far it has come in each partition held, as of now. */
+  get positions(): ReadonlyMap<number, number> {
+    return new Map([...this.#held].map(([partition, { position }]) => [partition, position]))
+  }
+
   /** True when the event is this process's to handle, and not handled yet. */
   wants(partition: number, position: number): boolean {
     const lease = this.#held.get(partition)

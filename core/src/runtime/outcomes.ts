@@ -7,14 +7,13 @@
  *                                                           --time is over, and a last look has found none--> TIMED_OUT
  *                                                           --the ledger can not be read--> its error
  */
-import { QuadrilleError, type Cancel, type Env } from '../base/index.ts'
+import type { Env } from '../base/index.ts'
 import { decodeData, matches, type EventRecord } from '../contracts/index.ts'
 import type { Ledger, ReadPage } from '../ledger/index.ts'
 import type { Choreography } from '../service/index.ts'
 import type { Outcome } from './app.ts'
+import { LookRounds } from './look-rounds.ts'
 
-/** How long until a look is taken although nothing has told of a change. */
-const lookAgainMs = 250
 /** Ends of one key that are looked through: those of the right type that do not match count, too. */
 const endsMax = 1_000
 /** Events that are read at once. */
@@ -35,6 +34,7 @@ interface Wait {
 export class Outcomes {
   readonly #env: Env
   readonly #ledger: Ledger
+  readonly #rounds: LookRounds
   readonly #waits = new Map<string, Set<Wait>>()
   /** Up to here everything has been seen by those who wait. */
   #position = 0
@@ -44,58 +44,45 @@ export class Outcomes {
   #standing: Promise<void> | undefined
   /** The page that is being read: it knows nothing of who has come since. */
   #reading: Promise<ReadPage> | undefined
-  #pass: Promise<void> | undefined
-  #again = false
-  #poll: Cancel = () => {}
 
   constructor(env: Env, ledger: Ledger) {
     this.#env = env
     this.#ledger = ledger
+    this.#rounds = new LookRounds(env, () => this.#follow().catch((error: unknown) => this.#failed(error)))
   }
 
   /** Something may have been appended. */
   look(): void {
-    if (this.#waits.size === 0) return
-    if (this.#pass) {
-      this.#again = true
-      return
-    }
-    this.#pass = this.#follow()
-      .catch((error: unknown) => this.#failed(error))
-      .finally(() => {
-        this.#pass = undefined
-        if (!this.#again) return
-        this.#again = false
-        this.look()
-      })
+    this.#rounds.look()
   }
 
   /** Waits for an end. @throws QuadrilleError `TIMED_OUT`, and what reading the ledger throws. */
   async wait(choreography: Choreography, key: string, timeoutMs: number): Promise<Outcome> {
-    const endsAt = this.#env.elapsed() + timeoutMs
     const { success, failure } = choreography.ends
     const types = [...new Set([...success, ...failure].map(({ type }) => type))]
     const wait: Wait = { key, choreography, types, told: Promise.withResolvers() }
-    wait.told.promise.catch(() => {})
+    const waitedFor = `an end of ${choreography.name} for ${key}`
     this.#add(wait)
     try {
-      await (this.#standing ??= this.#stand())
-      // What is appended from here on is followed: only a page that was asked for before may pass over it.
-      await this.#reading?.catch(() => {})
-      for (const event of await this.#ledger.find({ key, types, limit: endsMax })) {
-        const end = endOf(choreography, event)
-        if (end) return end
-      }
-      this.look()
-      const inTime = this.#late(wait, timeoutMs, endsAt)
-      return await wait.told.promise.finally(inTime)
+      return await this.#rounds.wait({ waitedFor, timeoutMs }, wait.told, () => this.#past(wait))
     } finally {
       this.#remove(wait)
     }
   }
 
+  /** Looks back; what is appended from here on is followed. */
+  async #past({ key, types, choreography }: Wait): Promise<Outcome | undefined> {
+    await (this.#standing ??= this.#stand())
+    // Only a page that was asked for before may pass over what is to be found.
+    await this.#reading?.catch(() => {})
+    for (const event of await this.#ledger.find({ key, types, limit: endsMax })) {
+      const end = endOf(choreography, event)
+      if (end) return end
+    }
+    return undefined
+  }
+
   #add(wait: Wait): void {
-    if (this.#waits.size === 0) this.#arm()
     const others = this.#waits.get(wait.key)
     if (others) others.add(wait)
     else this.#waits.set(wait.key, new Set([wait]))
@@ -105,30 +92,7 @@ export class Outcomes {
     const ofKey = this.#waits.get(wait.key)!
     ofKey.delete(wait)
     if (ofKey.size === 0) this.#waits.delete(wait.key)
-    if (this.#waits.size > 0) return
-    this.#poll()
-    this.#standing = undefined
-  }
-
-  /** Others may append without our knowing. */
-  #arm(): void {
-    this.#poll = this.#env.timer(lookAgainMs, () => {
-      this.#arm()
-      this.look()
-    })
-  }
-
-  /** Ends the wait when its time is over. Returns what to call when it has ended before. */
-  #late({ key, choreography, told }: Wait, timeoutMs: number, endsAt: number): Cancel {
-    const give = async (): Promise<void> => {
-      // A look that is under way may have read before the time was over.
-      await this.#pass
-      this.look()
-      await this.#pass
-      const waitedFor = `an end of ${choreography.name} for ${key}`
-      told.reject(new QuadrilleError('TIMED_OUT', { waitedFor, waitedMs: timeoutMs }))
-    }
-    return this.#env.timer(Math.max(0, endsAt - this.#env.elapsed()), () => void give())
+    if (this.#waits.size === 0) this.#standing = undefined
   }
 
   /** A position up to which whoever looks back from now on sees everything. */

@@ -1,16 +1,18 @@
 /** Waiting for facts: that a service has handled something, that a conversation has ended. Never by sleeping for a guess. */
-import { durationMs, QuadrilleError, type Env } from '../base/index.ts'
+import { durationMs, type Env } from '../base/index.ts'
 import { partitionOf } from '../contracts/index.ts'
-import type { Ledger } from '../ledger/index.ts'
+import type { Ledger, LedgerRecord } from '../ledger/index.ts'
 import type { App, Outcome, Token } from './app.ts'
 import { readerOf, registeredIn } from './declared.ts'
+import { LookRounds } from './look-rounds.ts'
 import { Outcomes } from './outcomes.ts'
 import type { Reader } from './reader.ts'
 import { laneOf } from './work.ts'
 
 const timeoutDefault = '30s'
-/** How long until a look is taken although nothing has told of a change. */
-const lookAgainMs = 250
+/** Where so many wait what is parked is read at once, as long as there is not more of it than that. */
+const manyMin = 8
+const parkedMax = 500
 
 /** What waiting needs. */
 export interface WaitingContext {
@@ -28,27 +30,49 @@ interface Who {
   readonly leases?: Reader['leases']
 }
 
+/** What all who wait ask the ledger in one round, asked once. */
+interface RoundFacts {
+  /** Whether a reader has passed an event, as things stood before anything else was asked. */
+  passed(who: Who): Promise<(partition: number, position: number) => boolean>
+  registered(service: string): ReturnType<typeof registeredIn>
+  /** The first record of a lane. */
+  first(lane: Lane): Promise<LedgerRecord | undefined>
+}
+
+/** Where events of a key wait for a reaction. */
+interface Lane {
+  readonly scope: string
+  readonly kind: string
+  readonly lane: string
+}
+
+/** Somebody who waits for a handling. */
+interface Wait {
+  readonly isOver: (facts: RoundFacts) => Promise<boolean>
+  readonly told: PromiseWithResolvers<true>
+}
+
 /** Implements the waiting methods of {@link App}. */
 export class Waiting implements Pick<App, 'seen' | 'outcome'> {
-  readonly #env: Env
   readonly #ledger: Ledger
   readonly #check: (operation: string) => void
   readonly #readers: () => readonly Reader[]
-  readonly #looks = new Set<() => void>()
+  readonly #waits = new Set<Wait>()
+  readonly #rounds: LookRounds
   readonly #outcomes: Outcomes
 
   constructor(context: WaitingContext) {
-    this.#env = context.env
     this.#ledger = context.ledger
     this.#check = context.check
     this.#readers = context.readers
+    this.#rounds = new LookRounds(context.env, () => this.#askAll())
     this.#outcomes = new Outcomes(context.env, context.ledger)
   }
 
   /** Something may have changed. */
   look(): void {
     this.#outcomes.look()
-    for (const look of this.#looks) look()
+    this.#rounds.look()
   }
 
   async seen(...[token, service, options = {}]: Parameters<App['seen']>): Promise<void> {
@@ -57,14 +81,22 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
     const waitedFor = `the handling of conversation ${token.correlationId} by ${name}`
     const timeoutMs = durationMs(options.timeout ?? timeoutDefault, 'timeout')
     const readers = this.#readers().filter(({ context }) => context.plan.service.name === name)
-    await this.#until({ waitedFor, timeoutMs }, async () => {
-      for (const reader of readers) {
-        const { plan } = reader.context
-        const names = plan.states.map(({ reaction }) => reaction.name)
-        if (!(await this.#isHandled(token, { reader: plan.reader, names, leases: reader.leases }))) return undefined
+    const isOver = async (facts: RoundFacts): Promise<boolean> => {
+      for (const { context, leases } of readers) {
+        const { reader, states } = context.plan
+        const names = states.map(({ reaction }) => reaction.name)
+        if (!(await this.#isHandled(token, { reader, names, leases }, facts))) return false
       }
-      return readers.length > 0 || (await this.#isHandledElsewhere(token, name)) || undefined
-    })
+      return readers.length > 0 || this.#isHandledElsewhere(token, name, facts)
+    }
+    const wait: Wait = { isOver, told: Promise.withResolvers() }
+    this.#waits.add(wait)
+    try {
+      const first = async () => (await isOver(this.#newFacts(false))) || undefined
+      await this.#rounds.wait({ waitedFor, timeoutMs }, wait.told, first)
+    } finally {
+      this.#waits.delete(wait)
+    }
   }
 
   async outcome(...[choreography, key, options = {}]: Parameters<App['outcome']>): Promise<Outcome> {
@@ -73,69 +105,103 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
     return this.#outcomes.wait(choreography, key, timeoutMs)
   }
 
-  async #isHandled(token: Token, who: Who): Promise<boolean> {
-    const positions = await this.#ledger.positions(who.reader)
-    for (const { key, position } of token.events) {
-      const partition = partitionOf(key)
-      // What is none of its business a reader passes without writing that down at once.
-      const passed = who.leases?.holds(partition) && !who.leases.wants(partition, position)
-      if (!passed && (positions[partition] ?? -1) < position) return false
-    }
+  async #isHandled(token: Token, who: Who, facts: RoundFacts): Promise<boolean> {
+    const passed = await facts.passed(who)
+    for (const { key, position } of token.events) if (!passed(partitionOf(key), position)) return false
     for (const name of who.names)
-      for (const event of token.events) if (await this.#isWaiting(who.reader, name, event)) return false
+      for (const event of token.events)
+        if (await isParked({ scope: who.reader, reaction: name, event }, facts)) return false
     return true
   }
 
   /** As far as the ledger knows the reactions of the service, which runs in another process. */
-  async #isHandledElsewhere(token: Token, service: string): Promise<boolean> {
-    const registered = await registeredIn(this.#ledger, service)
+  async #isHandledElsewhere(token: Token, service: string, facts: RoundFacts): Promise<boolean> {
+    const registered = await facts.registered(service)
     const running = [...registered].filter(([, { until }]) => until === undefined)
     const byReader = Map.groupBy(running, ([name, each]) => readerOf(service, name, each))
-    if (byReader.size === 0) return this.#isHandled(token, { reader: service, names: [] })
+    if (byReader.size === 0) return this.#isHandled(token, { reader: service, names: [] }, facts)
     for (const [reader, reactions] of byReader)
-      if (!(await this.#isHandled(token, { reader, names: reactions.map(([name]) => name) }))) return false
+      if (!(await this.#isHandled(token, { reader, names: reactions.map(([name]) => name) }, facts))) return false
     return true
   }
 
-  async #isWaiting(scope: string, reaction: string, { key, position }: Token['events'][number]): Promise<boolean> {
-    const lane = laneOf(reaction, key)
-    for (const kind of [`work/${reaction}`, `batch/${reaction}`, `coalesce/${reaction}`]) {
-      const [first] = await this.#ledger.query({ scope, kind, order: 'seq', lane, limit: 1 })
-      if (!first || first.seq > position) continue
-      // A dead letter that holds its lane will not be handled by waiting; what is behind it may be.
-      if (first.seq < position || !isHeldLetter(first.body)) return true
+  /** Asks for all who wait, and the ledger once for what they have in common. */
+  async #askAll(): Promise<void> {
+    const facts = this.#newFacts(this.#waits.size >= manyMin)
+    const ask = async ({ isOver, told }: Wait): Promise<void> => {
+      try {
+        if (await isOver(facts)) told.resolve(true)
+      } catch (error) {
+        told.reject(error)
+      }
     }
-    return false
+    await Promise.all([...this.#waits].map(ask))
   }
 
-  /** Asks again whenever something may have changed, until there is an answer. @throws QuadrilleError `TIMED_OUT`. */
-  async #until<T>(wait: { waitedFor: string; timeoutMs: number }, ask: () => Promise<T | undefined>): Promise<T> {
-    const endsAt = this.#env.elapsed() + wait.timeoutMs
-    for (;;) {
-      let changed = false
-      let wake = () => {}
-      const look = () => {
-        changed = true
-        wake()
-      }
-      this.#looks.add(look)
-      try {
-        const answer = await ask()
-        if (answer !== undefined) return answer
-        const leftMs = endsAt - this.#env.elapsed()
-        if (leftMs <= 0) throw new QuadrilleError('TIMED_OUT', { waitedFor: wait.waitedFor, waitedMs: wait.timeoutMs })
-        if (changed) continue
-        await new Promise<void>((resolve) => {
-          const cancel = this.#env.timer(Math.min(lookAgainMs, leftMs), resolve)
-          wake = () => {
-            cancel()
-            resolve()
-          }
-        })
-      } finally {
-        this.#looks.delete(look)
-      }
+  #newFacts(many: boolean): RoundFacts {
+    const parked = once(
+      (lane: Lane) => this.#parked(lane),
+      ({ scope, kind }) => JSON.stringify([scope, kind]),
+    )
+    return {
+      passed: once(
+        (who) => this.#passedOf(who),
+        (who) => who.reader,
+      ),
+      registered: once(
+        (service) => registeredIn(this.#ledger, service),
+        (service) => service,
+      ),
+      first: async (lane) => {
+        const firsts = many ? await parked(lane) : null
+        if (firsts) return firsts.get(lane.lane)
+        return (await this.#ledger.query({ ...lane, order: 'seq', limit: 1 }))[0]
+      },
     }
+  }
+
+  async #passedOf({ reader, leases }: Who): ReturnType<RoundFacts['passed']> {
+    // What is none of its business a reader passes without writing that down at once.
+    const here = leases?.positions
+    const saved = await this.#ledger.positions(reader)
+    return (partition, position) => Math.max(here?.get(partition) ?? -1, saved[partition] ?? -1) >= position
+  }
+
+  /** The first record of each lane; null when there are too many. */
+  async #parked({ scope, kind }: Lane): Promise<ReadonlyMap<string, LedgerRecord> | null> {
+    const records = await this.#ledger.query({ scope, kind, limit: parkedMax })
+    if (records.length === parkedMax) return null
+    const firsts = new Map<string, LedgerRecord>()
+    // They come by their ids, and within a lane those are in the order of positions.
+    for (const record of records) if (!firsts.has(record.lane!)) firsts.set(record.lane!, record)
+    return firsts
+  }
+}
+
+/** True when the event, or one before it in its lane, has still to be handled. */
+async function isParked(
+  { scope, reaction, event }: { scope: string; reaction: string; event: Token['events'][number] },
+  facts: RoundFacts,
+): Promise<boolean> {
+  const lane = laneOf(reaction, event.key)
+  // What was collected may become work meanwhile, and never the other way round: so work is looked at last.
+  for (const kind of [`batch/${reaction}`, `coalesce/${reaction}`, `work/${reaction}`]) {
+    const first = await facts.first({ scope, kind, lane })
+    if (!first || first.seq > event.position) continue
+    // A dead letter that holds its lane will not be handled by waiting; what is behind it may be.
+    if (first.seq < event.position || !isHeldLetter(first.body)) return true
+  }
+  return false
+}
+
+/** The function, remembering what it has found for each name. */
+function once<Subject, T>(find: (subject: Subject) => Promise<T>, nameOf: (subject: Subject) => string) {
+  const found = new Map<string, Promise<T>>()
+  return (subject: Subject): Promise<T> => {
+    const name = nameOf(subject)
+    const known = found.get(name) ?? find(subject)
+    found.set(name, known)
+    return known
   }
 }
 

@@ -17,7 +17,8 @@ import type {
   TrimRequest,
 } from 'quadrille'
 import { Line, TransactionPool, type ConnectionContext, type ConnectionSettings } from './connections.ts'
-import { eventColumns, eventOfRow } from './event-rows.ts'
+import { eventOfRow } from './event-rows.ts'
+import { findStatement } from './find-statement.ts'
 import { LeaseDesk } from './lease-requests.ts'
 import { Knowledge } from './knowledge.ts'
 import { LogFollower } from './log-follower.ts'
@@ -31,7 +32,6 @@ import { migrate, pendingSql, type SqlRunner } from './schema-migration.ts'
 import type { SchemaNames } from './schema-names.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
 import { WakeUps } from './wake-ups.ts'
-import { textArray, type WireValue } from './wire-values.ts'
 
 /** Settings of {@link PostgresLedger}, all filled in. */
 export interface PostgresLedgerSettings extends ConnectionSettings {
@@ -331,25 +331,5 @@ async function runnerOn(line: Line): Promise<SqlRunner> {
     async rows(statement: Statement): Promise<Rows> {
       return (await runGroup(client, [statement]))[0]!
     },
-  }
-}
-
-function findStatement({ quoted }: SchemaNames, query: FindQuery): Statement {
-  const values: WireValue[] = []
-  const conditions: string[] = []
-  const add = (condition: string, value: WireValue) => {
-    values.push(value)
-    conditions.push(condition.replace('?', `$${values.length}`))
-  }
-  if (query.ids !== undefined) add('id = ANY(?::text[])', textArray(query.ids))
-  if (query.correlationId !== undefined) add('correlation_id = ?', query.correlationId)
-  if (query.key !== undefined) add('key = ?', query.key)
-  invariant(conditions.length > 0, 'events are found by ids, conversation or key')
-  if (query.types !== undefined) add('type = ANY(?::text[])', textArray(query.types))
-  values.push(query.limit)
-  const where = conditions.join(' AND ')
-  return {
-    text: `SELECT ${eventColumns} FROM ${quoted}.events WHERE ${where} ORDER BY position LIMIT $${values.length}`,
-    values,
   }
 }

@@ -2,14 +2,17 @@
 import { QuadrilleError } from 'quadrille'
 import { functionsSql } from './schema-functions.ts'
 import type { SchemaNames } from './schema-names.ts'
-import { tablesSql } from './schema-tables.ts'
+import { chunkedKeysSql, tablesSql } from './schema-tables.ts'
 import type { Rows, Statement } from './statement-group.ts'
 
 /**
  * One entry per schema version, in order; an entry that was released never changes. A later entry leaves the functions of
  * the version before it in place, so that processes of that version go on until they are replaced.
  */
-const migrations: readonly ((names: SchemaNames) => string)[] = [(names) => tablesSql(names) + functionsSql(names)]
+const migrations: readonly ((names: SchemaNames) => string)[] = [
+  (names) => tablesSql(names) + functionsSql(names),
+  chunkedKeysSql,
+]
 
 /** The schema version that this code writes. */
 export const schemaVersion = migrations.length

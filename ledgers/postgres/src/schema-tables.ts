@@ -1,4 +1,4 @@
-/** The tables of the ledger, version 1. */
+/** The tables of the ledger: version 1, and what has changed since. */
 import type { SchemaNames } from './schema-names.ts'
 
 /**
@@ -69,3 +69,16 @@ CREATE TABLE ${s}.members (
 ) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 `
 }
+
+/**
+ * Keys come in no order. In one index over all of them every event changes a page of its own, somewhere in a tree that grows
+ * with the history, and after each checkpoint the whole page goes into the WAL. So there is one for each 8,192 events,
+ * in effect, and only the last of them is written to. Who looks for a key looks into each.
+ */
+export const chunkBits = 13
+
+/** Version 2. */
+export const chunkedKeysSql = ({ quoted: s }: SchemaNames): string => `
+DROP INDEX ${s}.events_key;
+CREATE INDEX events_chunk_key ON ${s}.events ((position >> ${chunkBits}), key);
+`

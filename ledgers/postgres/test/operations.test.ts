@@ -75,6 +75,79 @@ describe('migrations', { skip }, () => {
   })
 })
 
+describe('keys', { skip }, () => {
+  it('are found by their chunks, in tables of version 1, too, and where more than a million positions lie between two events', async () => {
+    const schema = randomName()
+    const put = (ledger: Ledger, id: string, key: string) =>
+      ledger.transact(async (tx) => void tx.appendLast([newEvent(id, { key, type: `type ${id}` })]))
+    const first = await opened({ schema })
+    await put(first, 'a', 'k')
+    await put(first, 'b', 'other')
+    await first.close()
+    await onServer((client) =>
+      client.query(`DROP INDEX "${schema}".events_chunk_key;
+        CREATE INDEX events_key ON "${schema}".events (key);
+        UPDATE "${schema}".quadrille_meta SET value = '1' WHERE name = 'schema';
+        SELECT setval('"${schema}".positions', 3000000)`),
+    )
+    assert.match(await migrationSql(serverUrl, { schema }), /DROP INDEX/)
+    const ledger = await opened({ schema })
+    await put(ledger, 'c', 'k')
+    const found = async (types?: readonly string[]) =>
+      (await ledger.find({ key: 'k', limit: 9, ...(types && { types }) })).map(({ id }) => id)
+    assert.deepEqual(await found(), ['a', 'c'])
+    assert.deepEqual(await found(['type c']), ['c'])
+    assert.equal((await ledger.find({ key: 'k', limit: 1 }))[0]?.id, 'a')
+    assert.deepEqual(await ledger.find({ key: 'nobody', limit: 9 }), [])
+    await ledger.close()
+    const names = await onServer((client) =>
+      client.query(`SELECT indexname FROM pg_indexes WHERE schemaname = $1 AND indexname LIKE '%key'`, [schema]),
+    )
+    assert.deepEqual(names.rows.map((row) => row.indexname).toSorted(), [
+      'events_chunk_key',
+      'events_pkey',
+      'leases_pkey',
+      'members_pkey',
+      'quadrille_meta_pkey',
+      'records_pkey',
+      'trimmed_pkey',
+    ])
+    await drop(schema)
+  })
+
+  it('are looked up in the index, not by reading all events', async () => {
+    const schema = randomName()
+    const ledger = await opened({ schema })
+    for (let n = 0; n < 20; n++)
+      await ledger.transact(
+        async (tx) =>
+          void tx.appendLast(Array.from({ length: 1_000 }, (_, at) => newEvent(`${n}-${at}`, { key: `k-${n}-${at}` }))),
+      )
+    await onServer((client) => client.query(`ANALYZE "${schema}".events`))
+    await ledger.close()
+    const finder = await opened({ schema })
+    const before = await scans(schema)
+    for (let n = 0; n < 20; n++) assert.equal((await finder.find({ key: `k-${n}-7`, limit: 9 })).length, 1)
+    // A connection tells of its scans when it ends.
+    await finder.close()
+    await until(async () => (await scans(schema)).byIndex > before.byIndex, 'the index over keys was not used')
+    assert.ok((await scans(schema)).whole - before.whole < 20, 'events were read as a whole')
+    await drop(schema)
+  })
+})
+
+/** How often the events were read as a whole, and how often the index over keys was asked. */
+const scans = (schema: string) =>
+  onServer(async (client) => {
+    const { rows } = await client.query<{ whole: number; byIndex: number }>(
+      `SELECT t.seq_scan::int AS whole, i.idx_scan::int AS "byIndex"
+       FROM pg_stat_user_tables t JOIN pg_stat_user_indexes i ON i.relid = t.relid
+       WHERE t.schemaname = $1 AND t.relname = 'events' AND i.indexrelname = 'events_chunk_key'`,
+      [schema],
+    )
+    return rows[0]!
+  })
+
 describe('grants', { skip }, () => {
   it('those that docs/postgres.md names are enough to run, and do not allow to migrate', async () => {
     const schema = randomName()

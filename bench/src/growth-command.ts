@@ -27,7 +27,7 @@ export const growthOptions: OptionKinds = {
   rounds: { takes: 'number', says: `throughput runs of each size (default ${full.rounds})` },
   scattered: {
     takes: 'nothing',
-    says: "ids of orders come in no order, as random ones do: also for the services' own tables",
+    says: 'sqlite only: ids of orders come in no order, as random ones do (backlog left as it is)',
   },
   quick: { takes: 'nothing', says: 'smaller numbers: a minute instead of many' },
   json: { takes: 'nothing', says: 'print one line of JSON, and nothing else on standard output' },
@@ -55,6 +55,7 @@ export async function growthCommand(given: Given): Promise<void> {
 }
 
 async function growthOnPostgresCommand(given: Given): Promise<void> {
+  if (given.flags.has('scattered')) throw new UsageError('--scattered is for --ledger sqlite')
   const events = countOf(given.texts.get('events') ?? (given.flags.has('quick') ? '200k' : '10m'))
   if (events === undefined) throw new UsageError('--events takes one number such as 10m')
   const result = await growthOnPostgres({

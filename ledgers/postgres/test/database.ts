@@ -1,4 +1,5 @@
 /** Places for tests on the real server: schemas with random names, removed afterwards. */
+import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { sleep, systemEnv, type NewEvent, type TxHandle } from 'quadrille'
@@ -10,6 +11,19 @@ export const serverUrl = process.env['QUADRILLE_TEST_POSTGRES'] ?? 'postgres://p
 
 /** A schema name that nobody else uses. */
 export const randomName = (): string => `quadrille_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`
+
+/** Waits for a fact, and fails with `what` when it does not come. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  withinMs = 20_000,
+): Promise<void> {
+  const endsAt = systemEnv.elapsed() + withinMs
+  while (!(await condition())) {
+    assert.ok(systemEnv.elapsed() < endsAt, what)
+    await sleep(systemEnv, 20)
+  }
+}
 
 /** Runs SQL over a connection of its own. */
 export async function onServer<T>(work: (client: pg.Client) => Promise<T>, url = serverUrl): Promise<T> {

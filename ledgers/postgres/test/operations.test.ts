@@ -1,9 +1,9 @@
 /** Operating it: migrations, grants, options, a listener that is cut, and what a stall is called. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { isQuadrilleError, sleep, systemEnv, type ErrorCode, type Ledger } from 'quadrille'
+import { isQuadrilleError, systemEnv, type ErrorCode, type Ledger } from 'quadrille'
 import { migrationSql, postgres, type PostgresOptions } from '@quadrille/postgres'
-import { newEvent, onServer, randomName, serverMissing, serverUrl } from './database.ts'
+import { newEvent, onServer, randomName, serverMissing, serverUrl, until } from './database.ts'
 
 const skip = await serverMissing()
 
@@ -21,14 +21,6 @@ const opened = async (options: PostgresOptions, url = serverUrl): Promise<Ledger
   const ledger = postgres(url, options)
   await ledger.open(systemEnv)
   return ledger
-}
-
-const until = async (condition: () => boolean | Promise<boolean>, what: string): Promise<void> => {
-  const endsAt = systemEnv.elapsed() + 20_000
-  while (!(await condition())) {
-    assert.ok(systemEnv.elapsed() < endsAt, what)
-    await sleep(systemEnv, 20)
-  }
 }
 
 describe('migrations', { skip }, () => {

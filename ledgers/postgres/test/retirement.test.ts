@@ -1,10 +1,10 @@
 /** A service is retired while others work, and never while a process of it may still come back to its partitions. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { event, service, silentLogger, sleep, start, systemEnv, type AnyService } from 'quadrille'
+import { event, service, silentLogger, start, systemEnv, type AnyService } from 'quadrille'
 import { postgres } from '@quadrille/postgres'
 import * as z from 'zod'
-import { onServer, randomName, serverMissing, serverUrl } from './database.ts'
+import { onServer, randomName, serverMissing, serverUrl, until } from './database.ts'
 
 const skip = await serverMissing()
 const waitMs = 30_000
@@ -12,14 +12,6 @@ const count = 300
 
 const Ordered = event('ordered', { key: 'id', schema: z.object({ id: z.string() }) })
 const retention = { events: '3s', every: '200ms' } as const
-
-async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const endsAt = systemEnv.elapsed() + waitMs
-  while (!(await condition())) {
-    assert.ok(systemEnv.elapsed() < endsAt, what)
-    await sleep(systemEnv, 20)
-  }
-}
 
 test('a service is retired when its processes have ended, and not before; nobody is disturbed', { skip }, async () => {
   const schema = randomName()
@@ -41,7 +33,7 @@ test('a service is retired when its processes have ended, and not before; nobody
       if (n % 50 === 0) tries.push(assert.rejects(here.retire({ service: 'shipping' }), refused))
     }
     await Promise.all(tries)
-    await until('all is handled', async () => handled.other >= count && handled.shipping >= count)
+    await until(async () => handled.other >= count && handled.shipping >= count, 'all is handled', waitMs)
     assert.deepEqual(handled, { shipping: count, other: count })
     await there.stop()
 
@@ -52,10 +44,10 @@ test('a service is retired when its processes have ended, and not before; nobody
     const { correlationId } = await here.publish(Ordered({ id: 'late' }))
     const kept = async () => (await here.flow(correlationId)).events.length
     const problem = async () => (await here.health()).problems.join()
-    await until('health() names it', async () => (await problem()).startsWith('shipping has not'))
+    await until(async () => (await problem()).startsWith('shipping has not'), 'health() names it', waitMs)
     assert.equal(await kept(), 1)
-    await until('its leases end', () => here.retire({ service: 'shipping' }).then(() => true, () => false)) // prettier-ignore
-    await until('its event is forgotten', async () => (await kept()) === 0)
+    await until(() => here.retire({ service: 'shipping' }).then(() => true, () => false), 'its leases end', waitMs) // prettier-ignore
+    await until(async () => (await kept()) === 0, 'its event is forgotten', waitMs)
     // A zombie commits nothing.
     const epochs = new Map(leases.map(({ partition, epoch }) => [partition, epoch]))
     const zombie = direct.transact((tx) => tx.hold({ reader: 'shipping', owner: 'killed', epochs }))

@@ -208,14 +208,17 @@ export function signalGroup(pid: number | undefined, signal: NodeJS.Signals | 0)
 export async function endGroup(pid: number, signal: NodeJS.Signals): Promise<void> {
   signalGroup(pid, signal)
   const latest = Date.now() + stopWithinMs
-  while (signalGroup(pid, 0) && !isZombie(pid)) {
+  while (signalGroup(pid, 0) && !isOver(commandLine(pid).state)) {
     if (Date.now() > latest) signalGroup(pid, 'SIGKILL')
     await pause()
   }
 }
 
-/** Dead, and only not yet collected by its parent. */
-const isZombie = (pid: number): boolean => commandLine(pid).state.startsWith('Z')
+/**
+ * Dead, and only not yet collected by its parent, as `ps` says it. While other threads of it are still ending (`l`) its files and
+ * ports are open: Go and Java have many.
+ */
+export const isOver = (state: string): boolean => state.startsWith('Z') && !state.includes('l')
 
 /** What a process runs, as `ps` says it; empty when there is none. */
 export function commandLine(pid: number): { readonly state: string; readonly text: string } {

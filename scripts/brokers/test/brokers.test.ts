@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { it } from 'node:test'
 import { realBroker, tcpProxy, type BrokerName } from '../src/index.ts'
-import { commandLine } from '../src/process.ts'
+import { commandLine, isOver } from '../src/process.ts'
 import { isOpen } from '../src/tcp.ts'
 
 // Each is started by the tests of its wire too; these are enough to try each way of starting: a program and a script; PostgreSQL, as root, by another user.
@@ -29,6 +29,10 @@ for (const name of tried) {
     assert.ok(!existsSync(broker.folder))
   })
 }
+
+it('a killed process is not over while threads of it still hold its port', () => {
+  assert.deepEqual(['Z', 'Zs', 'Zsl', 'Zl+', 'Ssl', ''].map(isOver), [true, true, false, false, false, false])
+})
 
 const redis = realBroker('redis')
 

@@ -1,15 +1,18 @@
 // Runs every test of the repository, or those whose path contains one of the arguments, and ends with one line that says
 // how many passed and failed. Options of `node --test` that narrow a run (--test-name-pattern=...) are understood too.
 import { resolve } from 'node:path'
-import { run } from 'node:test'
+import { PassThrough } from 'node:stream'
 import { spec } from 'node:test/reporters'
 import { root, summaryLine, walk } from './repository.ts'
+import { runTestFile, wasCutOff } from './run-test-file.ts'
 
 const testFolders = ['core', 'handles', 'ledgers', 'wires', 'cli', 'examples', 'bench', 'scripts']
 /** Test files at the same time: one per core of a small machine, so that timings in tests stay meaningful. */
 const concurrency = 2
 /** A test that takes longer than this hangs. */
-const timeoutMs = 300_000
+const testTimeoutMs = 200_000
+/** So does the process of a file, with all its tests. It may also have left something open that keeps it alive: a server, a timer. */
+const fileTimeoutMs = 300_000
 
 const words = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const patterns = process.argv
@@ -34,6 +37,8 @@ function count(event, outcome) {
   }
   if (outcome === 'failed') {
     if (!(event.details.error?.failureType === 'subtestsFailed')) counts.failed += 1
+    if (isFile(event) && wasCutOff(event))
+      console.error(`${event.name} had not ended after ${fileTimeoutMs} ms: a test hangs, or something is left open`)
     return
   }
   if (isFile(event)) {
@@ -45,23 +50,30 @@ function count(event, outcome) {
   counts[event.skip === undefined && event.todo === undefined ? outcome : 'skipped'] += 1
 }
 
-if (files.length > 0) {
-  const stream = run({
-    files: files.map((path) => resolve(root, path)),
-    cwd: root,
-    concurrency,
-    timeout: timeoutMs,
-    execArgv: ['--conditions=quadrille-source'],
-    ...(patterns.length > 0 ? { testNamePatterns: patterns } : {}),
-  })
-  stream.on('test:pass', (event) => count(event, 'passed'))
-  stream.on('test:fail', (event) => count(event, 'failed'))
-  const report = stream.compose(new spec())
+const limits = { testTimeoutMs, fileTimeoutMs, patterns }
+
+async function runFiles() {
+  const all = new PassThrough({ objectMode: true })
+  const report = all.compose(new spec())
   report.pipe(process.stdout, { end: false })
-  await new Promise((done, failed) => report.on('end', done).on('error', failed))
-} else {
-  console.error(`no test file matches ${words.join(' ') || testFolders.join(', ')}`)
+  const reported = new Promise((done, failed) => report.on('end', done).on('error', failed))
+  const waiting = [...files]
+  const work = async () => {
+    for (let path = waiting.shift(); path !== undefined; path = waiting.shift())
+      for (const event of await runTestFile(resolve(root, path), limits)) {
+        if (event.type === 'test:pass') count(event.data, 'passed')
+        if (event.type === 'test:fail') count(event.data, 'failed')
+        all.write(event)
+      }
+  }
+  await Promise.all(Array.from({ length: concurrency }, work))
+  all.end()
+  await reported
 }
 
-if (counts.failed > 0 || counts.passed === 0) process.exitCode = 1
+if (files.length > 0) await runFiles()
+else console.error(`no test file matches ${words.join(' ') || testFolders.join(', ')}`)
+
 console.log(`\n${summaryLine(counts)}`)
+// A program that a test has left behind may hold its output open, which would keep this process.
+process.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0)

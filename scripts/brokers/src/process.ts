@@ -204,12 +204,19 @@ export function signalGroup(pid: number | undefined, signal: NodeJS.Signals | 0)
   }
 }
 
-/** Ends a process group and waits until it is gone; what does not go by itself is killed. */
+/**
+ * Ends a process group and waits until it is gone; what does not go by itself is killed.
+ *
+ * @throws Error when not even that ends it, such as a process that waits for a disk that does not answer.
+ */
 export async function endGroup(pid: number, signal: NodeJS.Signals): Promise<void> {
   signalGroup(pid, signal)
   const latest = Date.now() + stopWithinMs
-  while (signalGroup(pid, 0) && !isOver(commandLine(pid).state)) {
+  for (;;) {
+    const { state, text } = commandLine(pid)
+    if (!signalGroup(pid, 0) || isOver(state)) return
     if (Date.now() > latest) signalGroup(pid, 'SIGKILL')
+    if (Date.now() > latest + stopWithinMs) throw new Error(`process ${pid} does not end (${state} ${text})`)
     await pause()
   }
 }

@@ -9,17 +9,21 @@ import { toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadr
 const attributesField = 'ce'
 const prefix = 'ce_'
 
-/** An event as the fields of an entry, names and values in turn. */
+/** An event as the fields of an entry. */
 export interface RedisMessage {
-  readonly fields: readonly string[]
+  readonly type: string
+  readonly data: string
+  readonly ce: string
+  /** Of the three together. */
   readonly bytes: number
 }
 
 /** Writes an event in binary mode. */
 export function toRedisMessage({ event }: OutgoingMessage): RedisMessage {
   const { attributes, data } = toBinaryEvent(event)
-  const fields = ['type', event.type, 'data', data, attributesField, JSON.stringify(attributes)]
-  return { fields, bytes: fields.reduce((sum, text) => sum + Buffer.byteLength(text), 0) }
+  const { type } = event
+  const ce = JSON.stringify(attributes)
+  return { type, data, ce, bytes: Buffer.byteLength(type) + Buffer.byteLength(data) + Buffer.byteLength(ce) }
 }
 
 /** An entry as it was read: one that others have written may be none of ours, and then is its `data` alone. */

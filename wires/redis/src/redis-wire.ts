@@ -7,6 +7,7 @@ import { openRedis } from './redis-link.ts'
 import { toRedisMessage } from './redis-message.ts'
 import { redisSettings, type RedisOptions, type RedisSettings } from './redis-options.ts'
 import { RedisReceiver } from './redis-receiver.ts'
+import { addScript } from './redis-scripts.ts'
 
 const majorMin = 7
 
@@ -65,22 +66,18 @@ export class RedisWire implements Wire {
       throw new QuadrilleError('WIRE_UNREACHABLE', { wire, message: 'the connection is lost' })
     const { messageBytesMax, stream } = this.#settings
     const results: (QuadrilleError | null)[] = messages.map(() => null)
-    // One transaction: all of it is in the stream, in order, or nothing is.
-    const transaction = this.#client.multi()
-    let count = 0
+    const values: string[] = []
     for (const [index, message] of messages.entries()) {
-      const { fields, bytes } = toRedisMessage(message)
+      const { type, data, ce, bytes } = toRedisMessage(message)
       if (bytes > messageBytesMax) {
-        const { type } = message.event
         const problem = `it has ${bytes} bytes, of ${messageBytesMax}`
         results[index] = new QuadrilleError('WIRE_MESSAGE_REFUSED', { wire, type, problem })
         continue
       }
-      transaction.xadd(stream, '*', ...fields)
-      count += 1
+      values.push(type, data, ce)
     }
-    if (count === 0) return results
-    const failure = await failureOf(transaction.exec())
+    if (values.length === 0) return results
+    const failure = await failureOf(this.#client.eval(addScript, 1, stream, ...values))
     if (failure === null) return results
     return results.map((result, index) => {
       if (result) return result
@@ -131,12 +128,11 @@ export class RedisWire implements Wire {
   }
 }
 
-/** Null when the whole transaction was done. */
-async function failureOf(done: Promise<[Error | null, unknown][] | null>): Promise<string | null> {
+/** Null when it was done. */
+async function failureOf(done: Promise<unknown>): Promise<string | null> {
   try {
-    const replies = await done
-    if (!replies) return 'the transaction was not done'
-    return replies.find(([error]) => error)?.[0]?.message ?? null
+    await done
+    return null
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }

@@ -173,6 +173,36 @@ describe('on a real server', { skip: server.skip }, () => {
     await until(async () => (await receiver.health()).lag === 0, 'nothing is left')
   })
 
+  it('runs out of memory: each batch is in the stream as a whole, or nothing of it is', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const limit = (bytes: number) => w.place.admin((client) => client.config('SET', 'maxmemory', bytes))
+    const used = await w.place.admin(async (client) =>
+      Number(/used_memory:(\d+)/.exec(await client.info('memory'))![1]),
+    )
+    const events = numbered(20, 4, { data: JSON.stringify('x'.repeat(5_000)) })
+    const send = () => wire.send(events.map((event) => ({ event, dedupeId: event.id })))
+    test.after(() => limit(0))
+    await limit(used + 400_000)
+    let whole = 0
+    let results = await send()
+    for (; results.every((result) => result === null); results = await send()) whole += 1
+    assert.deepEqual(
+      results.map((result) => result?.code),
+      events.map(() => 'WIRE_SEND_FAILED'),
+    )
+    assert.match(results[0]!.message, /OOM/)
+    assert.ok(whole > 0)
+    const length = () => w.place.admin((client) => client.xlen(w.place.stream))
+    assert.equal(await length(), whole * events.length)
+    await limit(0)
+    assert.deepEqual(
+      await send(),
+      events.map(() => null),
+    )
+    assert.equal(await length(), (whole + 1) * events.length)
+  })
+
   it('has a key of this name that is no stream: it is an error', async (test) => {
     const w = await world(test)
     await w.place.admin((client) => client.set(w.place.stream, 'x'))

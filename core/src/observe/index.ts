@@ -17,7 +17,7 @@ export {
   type MetricsSnapshot,
   type NumberSeries,
 } from './metrics-snapshot.ts'
-export { metricsHooks } from './metrics-hooks.ts'
+export { errorLabel, metricsHooks } from './metrics-hooks.ts'
 export { healthMetrics } from './health-metrics.ts'
 export { choreographyFlowchart } from './choreography-flowchart.ts'
 export { choreographySequence } from './choreography-sequence.ts'

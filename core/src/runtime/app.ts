@@ -9,6 +9,7 @@ import type { Hooks } from './hooks.ts'
 import type { WireOptions } from './wires/wire-options.ts'
 import type { WireReport } from './wires/wire-report.ts'
 import type { Flow } from './flow.ts'
+import type { CreatedEvent, TraceContext, Tracing } from './tracing.ts'
 
 /** Options of {@link start}. */
 export interface StartOptions {
@@ -38,8 +39,10 @@ export interface StartOptions {
   readonly slowHandler?: Duration
   /** What is forgotten, and when. */
   readonly retention?: RetentionOptions
-  /** Called at append for the trace context of the caller; with OpenTelemetry see docs. Default: none. */
-  readonly traceContext?: () => { readonly traceparent: string; readonly tracestate?: string } | undefined
+  /** Called at append for the trace context of an event that has none: of the caller. Default: that of `tracing`, else none. */
+  readonly traceContext?: (event: CreatedEvent) => TraceContext | undefined
+  /** Spans around what runs; `@quadrille/opentelemetry` makes one. It also gives the trace context. Default: none. */
+  readonly tracing?: Tracing
   /** Names this process in leases; default a random id. */
   readonly instance?: string
 }

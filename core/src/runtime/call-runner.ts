@@ -167,12 +167,19 @@ export class CallRunner {
     })
     const key = `${idempotencyKey({ state: task.state, event: call.action.event })}${call.kind === 'undo' ? ':undo' : ''}`
     const context = callContext(task, tools, { key, signal })
+    const make = (): unknown =>
+      call.kind === 'undo'
+        ? reaction.undo!.call!(data, { ...context, done: call.action.result?.value } as never)
+        : reaction.call!(data, context as never)
+    const handlings = [handlingOf(task, shownRole(task))]
+    const traced = settings.tracing?.begin({ what: 'call', handlings })
     try {
-      const made =
-        call.kind === 'undo'
-          ? reaction.undo!.call!(data, { ...context, done: call.action.result?.value } as never)
-          : reaction.call!(data, context as never)
-      return await Promise.race([made, over])
+      const answer: unknown = await Promise.race([traced ? traced.inside(make) : make(), over])
+      traced?.ended()
+      return answer
+    } catch (error) {
+      traced?.ended({ error })
+      throw error
     } finally {
       cancel()
     }

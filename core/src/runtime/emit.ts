@@ -4,6 +4,7 @@ import { QuadrilleError } from '../base/index.ts'
 import { isEmitted, type AnyContract, type Emitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
 import type { Returned } from '../service/index.ts'
 import type { Settings } from './settings.ts'
+import type { TraceContext } from './tracing.ts'
 
 /** Who emits, and because of what. */
 export interface Emitter {
@@ -19,6 +20,8 @@ export interface Emitter {
   readonly declared: readonly AnyContract[] | null
   readonly correlationId?: string | undefined
   readonly causationId?: string | undefined
+  /** Of the span in which a handler has emitted it. */
+  readonly trace?: TraceContext | undefined
 }
 
 /** More would be a mistake in the handler rather than a step of a conversation. */
@@ -58,7 +61,6 @@ export function newEvents(
   emitter: Emitter,
   settings: Pick<Settings, 'env' | 'eventBytesMax' | 'traceContext'>,
 ): readonly NewEvent[] {
-  const trace = settings.traceContext()
   let first: string | undefined
   return emitted.map((one) => {
     checkDeclared(one, emitter)
@@ -67,13 +69,16 @@ export function newEvents(
     checkSize(one.type, data, settings.eventBytesMax)
     const id = one.id ?? settings.env.uuid()
     first ??= id
+    const correlationId = emitter.correlationId ?? cause?.correlationId ?? first
+    const { source } = emitter
+    const trace = emitter.trace ?? settings.traceContext?.({ id, type: one.type, source, correlationId })
     return {
       id,
       type: one.type,
       version: one.version,
-      source: emitter.source,
+      source,
       key: one.key,
-      correlationId: emitter.correlationId ?? cause?.correlationId ?? first,
+      correlationId,
       causationId: emitter.causationId ?? cause?.id ?? null,
       reaction: emitter.reaction,
       hops: cause === null ? 0 : cause.hops + 1,

@@ -6,6 +6,7 @@ import { emittedList, newEvents } from './emit.ts'
 import { TaskContext } from './handler-context.ts'
 import type { Handling } from './hooks.ts'
 import type { Soon } from './soon.ts'
+import type { Traced } from './tracing.ts'
 import type { Task } from './work.ts'
 
 /** What a handler of the user has thrown, or returned wrongly, for one task: the batch is run again without it. */
@@ -45,12 +46,16 @@ export const handlingOf = (task: Task, role: Handling['role']): Handling => ({
 export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun): Soon<void> {
   const { tools, settings } = batch.context
   const context = new TaskContext(tasks[0]!, tools, { openDb: batch.opener(tasks), result: how.result, done: how.done })
-  const ran: Ran = { tasks, how, startedAt: settings.env.elapsed() }
+  const traced = settings.tracing?.begin({
+    what: 'handler',
+    handlings: tasks.map((task) => handlingOf(task, how.role)),
+  })
+  const ran: Ran = { tasks, how, startedAt: settings.env.elapsed(), traced }
   let returned: unknown
   try {
-    returned = how.run(context)
+    returned = traced ? traced.inside(() => how.run(context)) : how.run(context)
   } catch (error) {
-    throw new TaskFailure(tasks, error)
+    throw failureOf(ran, error)
   }
   // Query builders return thenables that are no promises.
   if (typeof (returned as { then?: unknown } | undefined | null)?.then !== 'function')
@@ -58,7 +63,7 @@ export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun):
   return Promise.resolve(returned as Promise<Returned>).then(
     (later) => take(batch, ran, later),
     (error: unknown) => {
-      throw new TaskFailure(tasks, error)
+      throw failureOf(ran, error)
     },
   )
 }
@@ -68,25 +73,32 @@ interface Ran {
   readonly tasks: readonly Task[]
   readonly how: HandlerRun
   readonly startedAt: number
+  readonly traced: Traced | undefined
+}
+
+function failureOf({ tasks, traced }: Ran, error: unknown): TaskFailure {
+  traced?.ended({ error })
+  return new TaskFailure(tasks, error)
 }
 
 function take(batch: BatchTx, ran: Ran, returned: Returned): void {
   const { tasks } = ran
   // It has caught an error after which nothing can commit. The next one would meet it, and be blamed.
-  if (batch.tx.broken) throw new TaskFailure(tasks, batch.tx.broken.error)
+  if (batch.tx.broken) throw failureOf(ran, batch.tx.broken.error)
   let events: readonly NewEvent[]
   try {
     events = eventsOf(batch, ran, returned)
     batch.emit(events, tasks)
   } catch (error) {
-    throw new TaskFailure(tasks, error)
+    throw failureOf(ran, error)
   }
+  ran.traced?.ended()
   handled(batch, ran, events)
 }
 
 const noEvents: readonly NewEvent[] = []
 
-function eventsOf(batch: BatchTx, { tasks, how }: Ran, returned: Returned): readonly NewEvent[] {
+function eventsOf(batch: BatchTx, { tasks, how, traced }: Ran, returned: Returned): readonly NewEvent[] {
   if (returned === undefined || returned === null) return noEvents
   const { state } = tasks[0]!
   const where = `${state.service.name}/${state.reaction.name}`
@@ -96,6 +108,7 @@ function eventsOf(batch: BatchTx, { tasks, how }: Ran, returned: Returned): read
     reaction: state.reaction.name,
     cause: tasks[tasks.length - 1]!.event,
     declared: how.declared,
+    trace: traced?.context,
     // What a batch emits for a key belongs to the conversation of the event with that key.
     causes: tasks.length === 1 ? undefined : new Map(tasks.map((task) => [task.event.key, task.event])),
   }

@@ -23,7 +23,7 @@ export interface OutsideOptions extends PublishOptions, Pick<StartOptions, 'even
  */
 export function eventsToAppend(events: Returned, options: OutsideOptions): readonly NewEvent[] {
   const { source, where, correlationId, causationId, env = systemEnv } = options
-  const { eventBytesMax = eventBytesMaxDefault, traceContext = () => undefined } = options
+  const { eventBytesMax = eventBytesMaxDefault, traceContext } = options
   const emitter = { source, where, reaction: null, cause: null, declared: null, correlationId, causationId }
   return newEvents(emittedList(events, where), emitter, { env, eventBytesMax, traceContext })
 }

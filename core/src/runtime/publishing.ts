@@ -1,4 +1,5 @@
 /** Events that come from outside a reaction: transact(), publish() and receive(). */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { isQuadrilleError, QuadrilleError, sleep, type ErrorCode, type TxHandle } from '../base/index.ts'
 import type { NewEvent } from '../contracts/index.ts'
 import type { Claim, Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
@@ -190,8 +191,10 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   }
 
   async #alone({ what, make }: Gathered): Promise<Appended> {
+    // It is run when the ledger has come to it: with the caller's request and span, not with those of whoever came first.
+    const inContext = AsyncLocalStorage.snapshot()
     const inside = async (tx: LedgerTx) => {
-      const events = await asTransaction(what, () => make(() => tx.handle))
+      const events = await inContext(() => asTransaction(what, () => make(() => tx.handle)))
       return { events, positions: events.length > 0 ? tx.appendLast(events) : noPositions }
     }
     const { events, positions } = await this.#retried(() => this.#context.ledger.transact(inside))

@@ -4,6 +4,7 @@ import type { AnyService, ReactionPolicy } from '../service/index.ts'
 import type { RetentionOptions, StartOptions } from './app.ts'
 import type { Hooks } from './hooks.ts'
 import { refuseUnknown } from './option-names.ts'
+import type { Tracing } from './tracing.ts'
 import { wireSettings, type WireSettings } from './wires/wire-options.ts'
 
 /** What everything in the runtime reads its numbers from. Durations are milliseconds. */
@@ -21,7 +22,8 @@ export interface Settings {
   readonly conversationEventsMax: number
   readonly slowHandlerMs: number
   readonly retention: { readonly eventsMs: number; readonly memoryMs: number; readonly everyMs: number }
-  readonly traceContext: NonNullable<StartOptions['traceContext']>
+  readonly traceContext: StartOptions['traceContext']
+  readonly tracing: Tracing | undefined
   readonly instance: string
 }
 
@@ -46,6 +48,7 @@ const optionNames: Readonly<Record<keyof StartOptions, true>> = {
   slowHandler: true,
   retention: true,
   traceContext: true,
+  tracing: true,
   instance: true,
 }
 const retentionNames: Readonly<Record<keyof RetentionOptions, true>> = { events: true, memory: true, every: true }
@@ -56,8 +59,10 @@ export function settingsOf(options: StartOptions): Settings {
   refuseUnknown(options.retention ?? {}, retentionNames, 'retention.')
   const env = options.env ?? systemEnv
   const retention = options.retention ?? {}
-  const hooks =
+  const { tracing } = options
+  const given =
     options.hooks === undefined ? [] : Array.isArray(options.hooks) ? options.hooks : [options.hooks as Hooks]
+  const hooks = tracing?.hooks ? [tracing.hooks, ...given] : given
   checkServices(options.services)
   const wires = wireSettings(options.wires ?? [], options.services)
   const memoryMs = durationMs(retention.memory ?? '30d', 'retention.memory')
@@ -84,7 +89,8 @@ export function settingsOf(options: StartOptions): Settings {
       memoryMs,
       everyMs: durationMs(retention.every ?? '1m', 'retention.every'),
     },
-    traceContext: options.traceContext ?? (() => undefined),
+    traceContext: options.traceContext ?? tracing?.traceContext.bind(tracing),
+    tracing,
     // Two processes with one name must not pass for each other.
     instance: options.instance === undefined ? env.uuid() : `${options.instance}/${env.uuid()}`,
   }

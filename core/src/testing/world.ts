@@ -35,7 +35,7 @@ import { manualEnv, type ManualEnv } from './manual-env.ts'
 /** Options of {@link world}. */
 export interface WorldOptions extends Pick<
   StartOptions,
-  'policy' | 'batchMax' | 'hooks' | 'conversationEventsMax' | 'eventBytesMax' | 'retention'
+  'policy' | 'batchMax' | 'hooks' | 'tracing' | 'conversationEventsMax' | 'eventBytesMax' | 'retention'
 > {
   /** Decides everything that is random. Default 1. */
   readonly seed?: number

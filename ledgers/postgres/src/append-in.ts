@@ -1,7 +1,7 @@
 /** Appends in a transaction that the user has opened himself, with whatever he talks to the database. */
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { eventsToAppend, QuadrilleError, type PublishOptions, type Returned, type Token } from 'quadrille'
+import { eventsToAppend, QuadrilleError, type PublishOptions, type Returned, type Token, type Tracing } from 'quadrille'
 import { hasState, outsideState } from './postgres-errors.ts'
 import { schemaNames } from './schema-names.ts'
 import { numbersOf } from './wire-values.ts'
@@ -40,6 +40,8 @@ export interface AppendOptions extends PublishOptions {
    * it commits; with thousands a second, say false: readers then look by themselves, once a second.
    */
   readonly notify?: boolean
+  /** That of `start({ tracing })`, so that the events belong to the trace of the caller. Default: none. */
+  readonly tracing?: Tracing
 }
 
 type Run = (text: string, values: readonly string[]) => Promise<unknown>
@@ -63,8 +65,9 @@ type Run = (text: string, values: readonly string[]) => Promise<unknown>
  */
 export async function append(tx: OpenTransaction, events: Returned, options: AppendOptions = {}): Promise<Token> {
   const { quoted } = schemaNames(options.schema ?? 'quadrille')
-  const { source = 'outside', correlationId, causationId, notify = true } = options
-  const made = eventsToAppend(events, { where: 'append()', source, correlationId, causationId })
+  const { source = 'outside', correlationId, causationId, notify = true, tracing } = options
+  const traceContext = tracing?.traceContext.bind(tracing)
+  const made = eventsToAppend(events, { where: 'append()', source, correlationId, causationId, traceContext })
   if (made.length === 0) return { correlationId: '', events: [] }
   const run = runnerOf(tx)
   const token = randomUUID()

@@ -8,6 +8,7 @@
  */
 import { isQuadrilleError, QuadrilleError } from '../../base/index.ts'
 import { sendByKey, type OutgoingMessage, type Wire } from '../../wire/index.ts'
+import type { Tracing } from '../tracing.ts'
 import type { RelayContext } from './relay.ts'
 
 const pauseMinMs = 50
@@ -92,17 +93,33 @@ export class Reach {
   }
 }
 
-/**
- * As `wire.send`. An adapter that breaks over one of the messages must not hold up the others: they are sent one by one
- * then, and only what breaks it again has failed.
- *
- * @throws QuadrilleError what the wire throws.
- */
+type Answers = readonly (QuadrilleError | null)[]
+
+/** As `wire.send`, but for an adapter that breaks over a message. @throws QuadrilleError what the wire throws. */
 export async function answersOf(
   wire: Wire,
   messages: readonly OutgoingMessage[],
-): Promise<readonly (QuadrilleError | null)[]> {
+  tracing: Tracing | undefined,
+): Promise<Answers> {
   if (messages.length === 0) return []
+  const traced = tracing?.begin({ what: 'send', wire: wire.name, events: messages.map(({ event }) => event) })
+  if (!traced) return sent(wire, messages)
+  try {
+    const answers = await traced.inside(() => sent(wire, messages))
+    const error = answers.find((answer) => answer !== null)
+    traced.ended(error && { error })
+    return answers
+  } catch (error) {
+    traced.ended({ error })
+    throw error
+  }
+}
+
+/**
+ * An adapter that breaks over one of the messages must not hold up the others: they are sent one by one then, and only what
+ * breaks it again has failed.
+ */
+async function sent(wire: Wire, messages: readonly OutgoingMessage[]): Promise<Answers> {
   try {
     return await wire.send(messages)
   } catch (error) {

@@ -297,7 +297,7 @@ export class Relay {
     const open = this.#taken.size === 0 ? messages : messages.filter(({ dedupeId }) => !this.#taken.has(dedupeId))
     const errors = new Map<string, QuadrilleError>()
     try {
-      const answers = await answersOf(wire.wire, open)
+      const answers = await answersOf(wire.wire, open, settings.tracing)
       for (const [index, { dedupeId, event }] of open.entries()) {
         const answer = answers[index]!
         if (answer === null) this.#taken.set(dedupeId, event.position)

@@ -44,7 +44,7 @@ export function packages(): string[] {
           .sort()
           .map((name) => `${group}/${name}`)
       : []
-  return ['core', ...['handles', 'ledgers', 'wires'].flatMap(under), 'cli'].filter((folder) =>
+  return ['core', ...['handles', 'observers', 'ledgers', 'wires'].flatMap(under), 'cli'].filter((folder) =>
     existsSync(join(root, folder, 'src', 'index.ts')),
   )
 }

@@ -6,7 +6,7 @@ import { spec } from 'node:test/reporters'
 import { root, summaryLine, walk } from './repository.ts'
 import { runTestFile, wasCutOff } from './run-test-file.ts'
 
-const testFolders = ['core', 'handles', 'ledgers', 'wires', 'cli', 'examples', 'bench', 'scripts']
+const testFolders = ['core', 'handles', 'observers', 'ledgers', 'wires', 'cli', 'examples', 'bench', 'scripts']
 /** Test files at the same time: one per core of a small machine, so that timings in tests stay meaningful. */
 const concurrency = 2
 /** A test that takes longer than this hangs. */

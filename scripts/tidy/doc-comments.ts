@@ -30,7 +30,7 @@ const namesIn = (list: string): Named[] =>
 /** The paths of the modules that users import: the targets of each published package's exports. */
 function entryPoints(files: readonly SourceFile[]): string[] {
   return files
-    .filter((file) => /^(core|cli|(handles|ledgers|wires)\/[^/]+)\/package\.json$/.test(file.path))
+    .filter((file) => /^(core|cli|(handles|observers|ledgers|wires)\/[^/]+)\/package\.json$/.test(file.path))
     .flatMap((file) =>
       [...file.text.matchAll(/"quadrille-source":\s*"([^"]+)"/g)].map((match) =>
         posix.join(posix.dirname(file.path), match[1]!),

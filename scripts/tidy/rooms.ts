@@ -101,12 +101,12 @@ export const coreImportsLittle: Rule = (files) =>
   )
 
 const workspaceOf = (path: string): string | undefined =>
-  /^(?:core|cli|bench|(?:handles|ledgers|wires|examples)\/[^/]+)(?=\/)/.exec(path)?.[0]
+  /^(?:core|cli|bench|(?:handles|observers|ledgers|wires|examples)\/[^/]+)(?=\/)/.exec(path)?.[0]
 
 /** Packages see each other by their public names only. */
 export const packagesByName: Rule = (files) =>
   files
-    .filter((file) => /^(handles|ledgers|wires|cli|examples|bench)\/.*\.ts$/.test(file.path))
+    .filter((file) => /^(handles|observers|ledgers|wires|cli|examples|bench)\/.*\.ts$/.test(file.path))
     .flatMap((file) =>
       importsOf(file)
         .filter(({ specifier }) => specifier.startsWith('.'))

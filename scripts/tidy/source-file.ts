@@ -33,7 +33,7 @@ export function isCode(file: SourceFile): boolean {
 
 /** True for the sources of a published package: core, a handle, a ledger, a wire or the command line. */
 export function isPublished(file: SourceFile): boolean {
-  return /^(core|cli|(handles|ledgers|wires)\/[^/]+)\/src\/.*\.ts$/.test(file.path)
+  return /^(core|cli|(handles|observers|ledgers|wires)\/[^/]+)\/src\/.*\.ts$/.test(file.path)
 }
 
 /** The same text with comments replaced by spaces. Every character keeps its place. */

@@ -7,7 +7,7 @@ import { drizzle as drizzleJs } from 'drizzle-orm/postgres-js'
 import { CamelCasePlugin, Kysely, PostgresDialect, sql as kyselySql } from 'kysely'
 import pg from 'pg'
 import postgresJs from 'postgres'
-import { event, isQuadrilleError, service, silentLogger, start, type App, type Token } from 'quadrille'
+import { event, isQuadrilleError, service, silentLogger, start, type App, type Token, type Tracing } from 'quadrille'
 import { append, postgres, type OpenTransaction } from '@quadrille/postgres'
 import * as z from 'zod'
 import { onServer, randomName, serverMissing, serverUrl } from './database.ts'
@@ -137,6 +137,16 @@ describe('append() in a transaction of the user', { skip, concurrency: false }, 
       })
     })
   }
+
+  it('carries the trace context of its caller', async () => {
+    const tracing: Tracing = {
+      traceContext: ({ type, source }) => ({ traceparent: `${source} ${type}`, tracestate: 'a=1' }),
+      begin: () => ({ context: undefined, inside: (work) => work(), ended: () => {} }),
+    }
+    await libraries[0]!.transaction((tx) => append(tx, note('traced'), { schema, source: 'me', tracing }))
+    const traced = (await events()).find(({ key }) => key === 'traced')
+    assert.deepEqual([traced?.traceparent, traced?.tracestate], ['me noted', 'a=1'])
+  })
 
   it('is refused for what is no transaction at all, and for what no contract has made', async () => {
     await assert.rejects(append({} as never, note('never')), (error) => isQuadrilleError(error, 'OPTION_INVALID'))

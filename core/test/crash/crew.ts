@@ -1,9 +1,10 @@
 /** Processes of a test: started from a script, ended by pid, and talked to over Node's own channel between processes. */
-import { fork, type ChildProcess } from 'node:child_process'
+import { fork, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import type { Report, Setup } from './member.ts'
 
@@ -92,6 +93,37 @@ export class Member {
 
   signal(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void {
     if (!this.#ended) this.#child.kill(signal)
+  }
+
+  /**
+   * Stops it where it is in no transaction of the file, for a process that was stopped in one would hold SQLite's lock, and with
+   * it everybody else.
+   */
+  async fallAsleep(file: string): Promise<void> {
+    for (;;) {
+      this.signal('SIGSTOP')
+      await until('the process to stand still', () => stateOf(this.#child.pid!).startsWith('T'), { everyMs: 1 })
+      if (isWritable(file)) return
+      this.signal('SIGCONT')
+      await pause(1)
+    }
+  }
+}
+
+/** As `ps` says it. */
+const stateOf = (pid: number): string =>
+  spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim()
+
+/** Whether nobody holds the write lock of a database. */
+function isWritable(file: string): boolean {
+  const db = new DatabaseSync(file, { timeout: 0 })
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    return true
+  } catch {
+    return false
+  } finally {
+    db.close()
   }
 }
 

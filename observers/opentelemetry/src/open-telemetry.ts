@@ -126,7 +126,7 @@ function originsOf(events: readonly EventRecord[]): SpanContext[] {
   return [...found.values()]
 }
 
-/** Its type is its name, but that `create` and `process` are what others call them too. */
+/** Each of these operations is called as its type is. */
 const operation = (name: 'create' | 'send' | 'process'): Attributes => ({
   [attributes.system]: system,
   [attributes.operation]: name,

@@ -12,7 +12,7 @@ const concurrency = 2
 /** A test that takes longer than this hangs. */
 const testTimeoutMs = 200_000
 /** So does the process of a file, with all its tests. It may also have left something open that keeps it alive: a server, a timer. */
-const fileTimeoutMs = 300_000
+const fileTimeoutMs = 420_000
 
 const words = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const patterns = process.argv

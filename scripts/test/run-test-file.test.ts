@@ -47,7 +47,7 @@ test('a test blocks its process', async () => {
 })
 
 test('a program that a test has started holds its output open', async () => {
-  const program = `['-e', 'setTimeout(() => {}, 20_000)']`
+  const program = `['-e', 'setTimeout(() => {}, 10_000)']`
   const code = `import { spawn } from 'node:child_process'
     test('good', () => { spawn(process.execPath, ${program}, { stdio: 'inherit' }).unref() })`
   assert.deepEqual(await outcomesOf(code), ['passed good', 'cut off the file'])

@@ -1,7 +1,7 @@
 /** What a real SDK gets to see: spans that hang together, and metrics. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { AlwaysOffSampler, type ReadableSpan } from '@opentelemetry/sdk-trace'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
 import { openTelemetry } from '@quadrille/opentelemetry'
@@ -50,7 +50,7 @@ test('a conversation is one trace, from the request to the last handler', async 
   const otel = sdk()
   const w = await world([payments(), shipping()], { tracing: openTelemetry(otel.providers) })
   const request = otel.tracer.startSpan('POST /orders')
-  const token = await insideOf(request, trace.setSpan, () => w.publish(Ordered({ id: 'a' })))
+  const token = await insideOf(request, () => w.publish(Ordered({ id: 'a' })))
   await w.settled()
   await w.stop()
   const spans = await otel.spans()
@@ -84,7 +84,7 @@ test('two requests at the same time: each event is in the trace of its own', asy
   const requests = Array.from({ length: 10 }, (_, n) => otel.tracer.startSpan(`request ${n}`))
   await Promise.all(
     requests.map((span, n) =>
-      insideOf(span, trace.setSpan, () =>
+      insideOf(span, () =>
         a.transact(orders, async () => {
           await new Promise((resolve) => setImmediate(resolve))
           return Ordered({ id: `k${n}`, n })

@@ -1,5 +1,5 @@
 /** An SDK that keeps what it is told, and small contracts. */
-import { context, type Context, type Span } from '@opentelemetry/api'
+import { context, trace, type Span } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import {
   AggregationTemporality,
@@ -69,9 +69,9 @@ export function sdk(sampler?: Sampler) {
 }
 
 /** Runs as the inside of a span, as an instrumented web framework would. */
-export async function insideOf<T>(span: Span, set: (context: Context, span: Span) => Context, work: () => Promise<T>) {
+export async function insideOf<T>(span: Span, work: () => Promise<T>): Promise<T> {
   try {
-    return await context.with(set(context.active(), span), work)
+    return await context.with(trace.setSpan(context.active(), span), work)
   } finally {
     span.end()
   }

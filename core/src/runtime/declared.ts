@@ -53,6 +53,13 @@ export interface Registered {
 export const readerOf = (service: string, reaction: string, { reader }: Pick<Registered, 'reader'>): string =>
   reader === 'service' ? service : `${service}/${reaction}`
 
+/** What {@link readerOf} has put together; for the reader of a wire the scope of all relays, and the wire. No scope has a slash. */
+export function partsOf(reader: string): { readonly scope: string; readonly name: string | null } {
+  const slash = reader.indexOf('/')
+  if (slash === -1) return { scope: reader, name: null }
+  return { scope: reader.slice(0, slash), name: reader.slice(slash + 1) }
+}
+
 /** No release takes longer, in which two versions of a service run. */
 const goneAfterMs = 24 * 60 * 60_000
 
@@ -76,19 +83,17 @@ export interface Known {
 export async function knownIn(ledger: Ledger, already: Known['reactions'] = new Map()): Promise<Known> {
   const readers = await ledger.readers()
   const reactions = new Map(already)
-  for (const scope of new Set(readers.map(scopeOf)))
+  for (const scope of new Set(readers.map((reader) => partsOf(reader).scope)))
     if (!reactions.has(scope)) reactions.set(scope, await registeredIn(ledger, scope))
   return { readers, reactions }
 }
-
-const scopeOf = (reader: string): string => reader.split('/', 1)[0]!
 
 /**
  * True for a reader whose reactions are all gone, and for that of a wire that was retired: nobody will handle anything for
  * it, and it must not keep the ledger from forgetting.
  */
 export function isLeft(reader: string, { reactions }: Known, nowMs: number): boolean {
-  const scope = scopeOf(reader)
+  const { scope } = partsOf(reader)
   const its = [...(reactions.get(scope) ?? [])].filter(([name, each]) => readerOf(scope, name, each) === reader)
   return its.length > 0 && its.every(([, each]) => isGone(each, nowMs))
 }

@@ -9,13 +9,11 @@
  * So a member shares neither the failure of another nor its slowness for long: services whose work sends statement after
  * statement, or is slow, are run alone from then on.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { isQuadrilleError, type Env } from '../base/index.ts'
 import type { TxHandle } from '../base/index.ts'
 import type { NewEvent } from '../contracts/index.ts'
 import type { Ledger } from '../ledger/index.ts'
 import { noPositions } from './appending.ts'
-import { asTransaction } from './nesting.ts'
 import { runSideBySide } from './side-by-side.ts'
 
 /** Transactions that share one, at most. */
@@ -31,8 +29,6 @@ const pauseMs = 1_000
 
 /** One transaction. */
 export interface Gathered {
-  /** For messages. */
-  readonly what: string
   /** What is run alone when one of it does not work out: the name of the service. */
   readonly owner: string
   /** Does the work and returns the events to append. */
@@ -46,8 +42,6 @@ export interface Appended {
 }
 
 interface Member extends Gathered {
-  /** Runs something in the asynchronous context of whoever asked for the transaction. */
-  readonly inContext: <T>(work: () => T) => T
   readonly resolve: (appended: Appended | undefined) => void
   readonly reject: (error: unknown) => void
   hasBegun: boolean
@@ -76,8 +70,7 @@ export class Gathering {
     const alone = Math.max(this.#pausedUntil, this.#alone.get(one.owner) ?? 0)
     if (!this.#ledger.sideBySide || this.#env.elapsed() < alone) return undefined
     return new Promise((resolve, reject) => {
-      const inContext = AsyncLocalStorage.snapshot()
-      this.#waiting.push({ ...one, inContext, resolve, reject, hasBegun: false, hasSent: false, events: undefined })
+      this.#waiting.push({ ...one, resolve, reject, hasBegun: false, hasSent: false, events: undefined })
       void this.#begin()
     })
   }
@@ -153,7 +146,7 @@ export class Gathering {
   async #make(member: Member, handle: () => TxHandle): Promise<void> {
     member.hasBegun = true
     try {
-      member.events = await member.inContext(() => asTransaction(member.what, () => member.make(handle)))
+      member.events = await member.make(handle)
     } catch (error) {
       if (member.hasSent || isQuadrilleError(error, 'HANDLER_RUN_AGAIN')) throw error
       member.events = []

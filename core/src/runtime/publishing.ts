@@ -73,18 +73,21 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     this.#check('transact()', service)
     const { settings, tools } = this.#context
     const where = `transact() of ${service.name}`
-    const make = async (handle: () => TxHandle) => {
+    const made = async (handle: () => TxHandle) => {
       const returned = await work(new OutsideContext(service, tools, handle))
       return newEvents(emittedList(returned, where), emitterOf(where, service.name, options), settings)
     }
-    return this.#append({ what: where, owner: service.name, make })
+    // It is run when the ledger has come to it: with the caller's request and span, not with those of whoever came first.
+    const inContext = AsyncLocalStorage.snapshot()
+    const make = (handle: () => TxHandle) => inContext(() => asTransaction(where, () => made(handle)))
+    return this.#append({ owner: service.name, make })
   }
 
   async publish(...[events, options = {}]: Parameters<App['publish']>): Promise<Token> {
     this.#check('publish()')
     const emitter = emitterOf('publish()', outside, options)
     const made = newEvents(emittedList(events, 'publish()'), emitter, this.#context.settings)
-    return this.#append({ what: 'publish()', owner: '', make: async () => made })
+    return this.#append({ owner: '', make: async () => made })
   }
 
   async receive(messages: readonly Uint8Array[]): ReturnType<App['receive']> {
@@ -190,11 +193,9 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     return this.#gathering.run(one)?.then((appended) => appended ?? this.#alone(one))
   }
 
-  async #alone({ what, make }: Gathered): Promise<Appended> {
-    // It is run when the ledger has come to it: with the caller's request and span, not with those of whoever came first.
-    const inContext = AsyncLocalStorage.snapshot()
+  async #alone({ make }: Gathered): Promise<Appended> {
     const inside = async (tx: LedgerTx) => {
-      const events = await inContext(() => asTransaction(what, () => make(() => tx.handle)))
+      const events = await make(() => tx.handle)
       return { events, positions: events.length > 0 ? tx.appendLast(events) : noPositions }
     }
     const { events, positions } = await this.#retried(() => this.#context.ledger.transact(inside))

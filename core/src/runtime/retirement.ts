@@ -10,7 +10,7 @@ import { partitionCount } from '../contracts/index.ts'
 import type { Claim, Ledger, LedgerTx } from '../ledger/index.ts'
 import type { Retired, RetireTarget } from './app.ts'
 import { deadKind } from './failure-step.ts'
-import { isLeft, knownIn, readerOf, registeredIn, retired, type Registered } from './declared.ts'
+import { isLeft, knownIn, partsOf, readerOf, registeredIn, retired, type Registered } from './declared.ts'
 import { firstEvent } from './first-event.ts'
 import { reactionRecord } from './registration.ts'
 import type { Settings } from './settings.ts'
@@ -88,9 +88,9 @@ async function wireOf(wire: string, ledger: Ledger): Promise<Found> {
 async function unknown(kind: 'service' | 'wire', ledger: Ledger): Promise<string> {
   const readers = await ledger.readers()
   const names = readers.flatMap((reader) => {
-    const [first = '', ...rest] = reader.split('/')
-    if (kind === 'wire') return first === relayScope ? [rest.join('/')] : []
-    return first.startsWith('~') ? [] : [first]
+    const { scope, name } = partsOf(reader)
+    if (kind === 'wire') return scope === relayScope ? [name] : []
+    return scope.startsWith('~') ? [] : [scope]
   })
   return `no ${kind} of that name has worked on this ledger (known: ${[...new Set(names)].join(', ') || 'none'})`
 }
@@ -137,8 +137,8 @@ export async function keepers(
     const after = Math.min(...(await ledger.positions(reader)))
     const since = (await firstEvent(ledger, { after }))?.time
     if (since === undefined || nowMs - since <= settings.retention.eventsMs) continue
-    const [first, ...rest] = reader.split('/')
-    const call = first === relayScope ? `{ wire: '${rest.join('/')}' }` : `{ service: '${first}' }`
+    const { scope, name } = partsOf(reader)
+    const call = scope === relayScope ? `{ wire: '${name}' }` : `{ service: '${scope}' }`
     problems.push(
       `${reader} has not handled an event of ${new Date(since).toISOString()}, and no later one is forgotten; if it is no more: app.retire(${call})`,
     )

@@ -26,7 +26,7 @@ function place() {
       await work(handle().native as Query)
       return []
     }
-    return gathering.run({ what: owner, owner, make })
+    return gathering.run({ owner, make })
   }
   /** Whether the next transaction of an owner would share. */
   const shares = (owner: string) => run(owner, async () => {}) !== undefined

@@ -160,21 +160,21 @@ export class CallRunner {
       })
     if (signal.aborted) throw timedOut()
     const data = (call.kind === 'action' ? task.data : actionData(task, call.action)) as never
-    let cancel = () => {}
-    const over = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(timedOut()))
-      cancel = settings.env.timer(callTimeoutMs, () => abort.abort())
-    })
+    const over = Promise.withResolvers<never>()
+    const stop = (): void => over.reject(timedOut())
+    signal.addEventListener('abort', stop)
+    const cancel = settings.env.timer(callTimeoutMs, () => abort.abort())
     const key = `${idempotencyKey({ state: task.state, event: call.action.event })}${call.kind === 'undo' ? ':undo' : ''}`
     const context = callContext(task, tools, { key, signal })
-    const make = (): unknown =>
+    // What throws at once is a rejection like any other: somebody has to wait for `over`.
+    const make = async (): Promise<unknown> =>
       call.kind === 'undo'
         ? reaction.undo!.call!(data, { ...context, done: call.action.result?.value } as never)
         : reaction.call!(data, context as never)
     const handlings = [handlingOf(task, shownRole(task))]
     const traced = settings.tracing?.begin({ what: 'call', handlings })
     try {
-      const answer: unknown = await Promise.race([traced ? traced.inside(make) : make(), over])
+      const answer: unknown = await Promise.race([traced ? traced.inside(make) : make(), over.promise])
       traced?.ended()
       return answer
     } catch (error) {
@@ -182,6 +182,7 @@ export class CallRunner {
       throw error
     } finally {
       cancel()
+      signal.removeEventListener('abort', stop)
     }
   }
 }

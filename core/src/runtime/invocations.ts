@@ -13,7 +13,7 @@ export interface Invocations {
    * the ledger, and goes on with the next invocation, here or elsewhere.
    *
    * @param leftMs - How much time the invocation still has, milliseconds.
-   * @throws what starting throws, and what `work` throws.
+   * @throws what starting throws, what `work` throws, or what stopping throws when `work` has not: it is done then.
    */
   run<T>(work: (app: App) => Promise<T>, leftMs: () => number): Promise<T>
 }
@@ -53,7 +53,10 @@ export function invocations(start: () => Promise<App>): Invocations {
   let stopped: Promise<void> | undefined
 
   const enter = async (): Promise<App> => {
-    await stopped
+    for (let stopping = stopped; stopping !== undefined; stopping = stopped) {
+      await stopping
+      if (stopped === stopping) stopped = undefined
+    }
     users += 1
     started ??= start()
     try {
@@ -69,20 +72,25 @@ export function invocations(start: () => Promise<App>): Invocations {
     users -= 1
     if (users > 0) return
     started = undefined
-    stopped = app.stop({ deadline: Math.max(0, Math.min(stopMs, leftMs())) })
-    await stopped
+    const stopping = app.stop({ deadline: Math.max(0, Math.min(stopMs, leftMs())) })
+    stopped = stopping.catch(() => {})
+    await stopping
   }
 
   return {
     async run(work, leftMs) {
       const app = await enter()
+      let result
       try {
-        const result = await work(app)
+        result = await work(app)
         await untilQuiet(app, leftMs() - stopMs)
-        return result
-      } finally {
-        await leave(app, leftMs)
+      } catch (error) {
+        // What went wrong first is what the caller has to know.
+        await leave(app, leftMs).catch(() => {})
+        throw error
       }
+      await leave(app, leftMs)
+      return result
     },
   }
 }

@@ -1,15 +1,12 @@
 /**
  * A reader: goes through the log for one service (or one reaction that was added later), and does what is due.
  *
- *     start --> turn --something done--> turn
- *                    --nothing to do---> rest --woken, or a time has come--> turn
- *                    --lease lost, or ledger out of order--> wait, learn from the ledger what is held, turn
- *     stop: finish the turn in hand, give back all leases but those of calls under way, commit what these answer
+ * It takes turns (./turn-loop.ts). In the end it finishes the turn in hand, gives back all leases but those of calls under
+ * way, and commits what these answer.
  *
  * One turn is one batch: calls that have ended, work that is due, and a page of the log. Batches of a reader never
  * overlap, so what a step reads of its lane can not change under it.
  */
-import { isQuadrilleError, sleep, type Cancel } from '../base/index.ts'
 import { partitionOf } from '../contracts/index.ts'
 import type { ReadPage } from '../ledger/index.ts'
 import { BatchRun, decideFailure } from './batch-run.ts'
@@ -21,10 +18,9 @@ import { LeaseKeeper } from './lease-keeper.ts'
 import { Pace } from './pace.ts'
 import { addFromRecord, addPage, newTaskList, type TaskList } from './page-tasks.ts'
 import type { ReaderContext } from './reader-context.ts'
+import { TurnLoop } from './turn-loop.ts'
 import type { Task } from './work.ts'
 
-const pauseAfterErrorMs = 50
-const pauseAfterErrorMaxMs = 5_000
 /** How long a checkpoint in the ledger may be behind where nothing was to be done. */
 const saveAfterMs = 1_000
 /** Larger batches are not run in one transaction with those of other readers: they are better at work at the same time. */
@@ -39,19 +35,16 @@ export class Reader {
   readonly #size: BatchSize
   readonly caution: Caution
   #ended: CallEnd[] = []
-  readonly #stopping = new AbortController()
-  #loop: Promise<void> = Promise.resolve()
-  #woken = false
-  #resting: (() => void) | undefined
+  readonly #loop: TurnLoop
   /** Since when checkpoints in the ledger are behind, because nothing in their partitions was to be done; undefined when none is. */
   #unsavedSince: number | undefined
   /** The end of the log when a timer fell due while there was a backlog. */
   #timersAfter: number | null = null
-  #errors = 0
   readonly #pace: Pace
 
   constructor(context: ReaderContext) {
     this.context = context
+    this.#loop = this.#loopOf(context)
     this.#pace = new Pace(context.settings.env, context.settings.pollMs)
     this.leases = new LeaseKeeper(context, () => this.wake())
     this.#calls = new CallRunner(context, (end) => {
@@ -66,7 +59,7 @@ export class Reader {
   /** Resolves when the first leases were asked for; goes on by itself from then on. */
   async start(): Promise<void> {
     await this.leases.start()
-    this.#loop = this.#run()
+    this.#loop.start()
   }
 
   /** For whoever drives the reader by hand, turn by turn: takes the first leases, and starts nothing. */
@@ -98,9 +91,8 @@ export class Reader {
 
   /** There may be something to do. */
   wake(): void {
-    this.#woken = true
     this.#pace.stir()
-    this.#resting?.()
+    this.#loop.wake()
   }
 
   /** Something may have become due without our knowing, by another process or a redrive. */
@@ -111,20 +103,18 @@ export class Reader {
 
   /** True when there is nothing that this reader could do now. */
   get isIdle(): boolean {
-    return this.#resting !== undefined && !this.#woken && this.#calls.size === 0 && this.#ended.length === 0
+    return this.#loop.isResting && this.#calls.size === 0 && this.#ended.length === 0
   }
 
   /** Finishes what is in hand; `abort` is called when that takes too long. Never throws. */
   async stop(): Promise<void> {
-    this.#stopping.abort()
     this.#calls.close()
-    this.wake()
-    await this.#loop
     const warn = (error: unknown) =>
       this.context.tools.log.warn(
         { err: error, reader: this.context.plan.reader },
         'the reader could not end in order; what it had in hand is done elsewhere',
       )
+    await this.#loop.stop().catch(warn)
     await this.#finish().catch(warn)
     this.abort()
     await this.leases.stop().catch(warn)
@@ -138,46 +128,34 @@ export class Reader {
 
   /** Commits what the calls under way still answer. What nothing is under way for is given back at once. */
   async #finish(): Promise<void> {
-    for (;;) {
-      this.#woken = false
+    let isDone = false
+    const step = async (): Promise<boolean> => {
       const list = newTaskList()
       this.#addEnded(list)
       if (list.tasks.length > 0) await this.#batch(list, undefined)
       if (this.#unsavedSince !== undefined) await this.#save()
-      if (this.#calls.size === 0) return
-      await this.leases.leave(this.#calls.partitions)
-      if (!this.#woken) await new Promise<void>((resolve) => (this.#resting = resolve))
-      this.#resting = undefined
+      isDone = this.#calls.size === 0
+      if (!isDone) await this.leases.leave(this.#calls.partitions)
+      return isDone
     }
+    while (!isDone) await this.#loop.stepOrRest(step, () => Infinity)
   }
 
-  async #run(): Promise<void> {
-    const { env } = this.context.settings
-    while (!this.#stopping.signal.aborted) {
-      try {
-        this.#woken = false
-        if (await this.#turn()) await env.breathe()
-        else if (!this.#woken) await this.#rest()
-        this.#errors = 0
-      } catch (error) {
-        await this.#recover(error)
-      }
-    }
-  }
-
-  async #recover(error: unknown): Promise<void> {
-    const { settings, tools, plan } = this.context
-    // What was read in memory may have been lost with a connection; the ledger knows where everything stands.
-    this.leases.doubt()
-    if (isQuadrilleError(error, 'LEDGER_CLOSED')) return this.#stopping.abort()
-    if (isQuadrilleError(error, 'LEDGER_PAGE_VOID')) return this.#due.refresh()
-    if (!isQuadrilleError(error, 'LEASE_LOST')) {
-      this.#errors += 1
-      tools.log.error({ err: error, reader: plan.reader }, 'the reader could not go on; it tries again')
-    }
-    const pauseMs = Math.min(pauseAfterErrorMaxMs, pauseAfterErrorMs * 2 ** this.#errors)
-    await sleep(settings.env, settings.env.random() * pauseMs, this.#stopping.signal)
-    await this.#due.refresh().catch(() => {})
+  #loopOf({ settings: { env }, tools: { log }, plan: { reader }, tell }: ReaderContext): TurnLoop {
+    return new TurnLoop({
+      what: 'reader',
+      reader,
+      env,
+      log,
+      turn: () => this.#turn(),
+      learn: async () => {
+        // What was read in memory may have been lost with a connection; the ledger knows where everything stands.
+        this.leases.doubt()
+        await this.#due.refresh()
+      },
+      restMs: () => this.#restMs(),
+      rests: () => tell.tell('idle', { reader }),
+    })
   }
 
   /** One batch. Returns false when there was nothing to do. */
@@ -297,23 +275,12 @@ export class Reader {
     })
   }
 
-  async #rest(): Promise<void> {
-    const { settings, plan, tell } = this.context
-    const nowMs = settings.env.now()
+  #restMs(): number {
+    const { env } = this.context.settings
+    const nowMs = env.now()
     // Without a lease there is nothing to do, however due: new leases wake it.
     const nextAt = this.leases.size === 0 ? Infinity : this.#due.nextAt(nowMs)
-    if (nextAt <= nowMs) return settings.env.breathe()
-    const saveInMs = this.#saveAt - settings.env.elapsed()
-    const waitMs = Math.max(0, Math.min(this.#pace.waitMs, nextAt - nowMs, saveInMs))
-    let cancel: Cancel = () => {}
-    const rested = new Promise<void>((resolve) => {
-      this.#resting = resolve
-      cancel = settings.env.timer(waitMs, resolve)
-    })
-    tell.tell('idle', { reader: plan.reader })
-    await rested
-    this.#resting = undefined
-    cancel()
+    return Math.min(this.#pace.waitMs, nextAt - nowMs, this.#saveAt - env.elapsed())
   }
 
   /** The safety net, also under steady load: what no wake-up has told. Returns whether it was time for it. */

@@ -7,10 +7,14 @@ import { manualEnv } from 'quadrille/testing'
 import { Answered, Asked, db, effect, effects, effectTable, gate, ledgerFile } from './setup.ts'
 
 let starts = 0
-const startOn = async (path: string, of: Parameters<typeof start>[0]['services']) => {
+const startOn = async (
+  path: string,
+  of: Parameters<typeof start>[0]['services'],
+  more: { readonly batchMax?: number } = {},
+) => {
   const env = manualEnv({ seed: (starts += 1) })
   const ledger = sqlite(path, { synchronous: 'NORMAL' })
-  const app = await start({ services: of, ledger, env, log: silentLogger, retention: { every: 0 } })
+  const app = await start({ services: of, ledger, env, log: silentLogger, retention: { every: 0 }, ...more })
   return { app, env }
 }
 
@@ -78,6 +82,38 @@ test('a call that takes longer than the deadline is aborted, and redone by the n
   assert.deepEqual(await effects(next.app, second), { 'k at last': 1 })
   assert.deepEqual(attempts, [1, 1])
   await next.app.stop()
+})
+
+test('a call that has failed at once, and is aborted before that is written down, fails nothing else', async (t) => {
+  const path = ledgerFile(t)
+  const begun = gate()
+  const release = gate()
+  const calls: number[] = []
+  const oracle = service('oracle', { db })
+    .on(
+      Asked,
+      {
+        call: (_, { attempt }): string => {
+          calls.push(attempt)
+          throw new Error('no line')
+        },
+      },
+      () => {},
+    )
+    .on(Answered, async () => {
+      begun.open()
+      await release.promise
+    })
+  const { app, env } = await startOn(path, [oracle], { batchMax: 1 })
+  // What nobody waits for would end the process.
+  await app.publish([Asked({ id: 'k' }), Answered({ id: 'l' })])
+  await begun.promise
+  const stopped = app.stop({ deadline: '1s' })
+  await env.advance(1_000)
+  release.open()
+  const over = stopped.then(() => true)
+  while (!(await Promise.race([over, env.breathe()]))) await env.advance(100)
+  assert.deepEqual(calls, [1])
 })
 
 test('stop() can be called again and again, and afterwards everything is refused with APP_STOPPED', async (t) => {

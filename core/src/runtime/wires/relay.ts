@@ -2,17 +2,14 @@
  * The relay: hands the events that were made here to one wire, in order per key. There is one reader for each wire; its
  * partitions are leased, so that processes share the work and each partition has one of them.
  *
- *     start --> turn --something read or settled--> turn
- *                    --nothing to do--------------> rest --woken, something has landed or is due--> turn
- *                    --broker out of reach--------> away: pause, growing, then a turn with a few events as a probe
- *                    --ledger or lease in trouble--> pause, turn
- *     stop: what the ledger holds is sent, unless the broker is away; then the leases are given back
+ * It takes turns (../turn-loop.ts). While the broker is out of reach it pauses, longer and longer, and a turn is a probe with a
+ * few events. In the end what the ledger holds is sent, unless the broker is away, and the leases are given back.
  *
  * A turn settles what has landed, then sends parked events that are due, or launches a page of the log. The checkpoint
  * moves after the broker has acknowledged, and is saved now and then, so a relay that dies sends some events twice, with
  * the same id, and loses none.
  */
-import { isQuadrilleError, sleep, type Cancel, type QuadrilleError } from '../../base/index.ts'
+import type { QuadrilleError } from '../../base/index.ts'
 import { partitionOf, type EventRecord } from '../../contracts/index.ts'
 import type { Ledger, LedgerRecord, RecordKey } from '../../ledger/index.ts'
 import { deadKind } from '../failure-step.ts'
@@ -21,6 +18,7 @@ import { LeaseKeeper } from '../lease-keeper.ts'
 import { Pace } from '../pace.ts'
 import type { Settings } from '../settings.ts'
 import type { Telling } from '../telling.ts'
+import { TurnLoop } from '../turn-loop.ts'
 import { Flights, type Landing } from './flights.ts'
 import { isFor } from './intake.ts'
 import { ParkedLanes } from './parked-lanes.ts'
@@ -47,8 +45,6 @@ export interface RelayContext {
 
 const pageMax = 250
 const probeMax = 10
-const pauseAfterErrorMs = 50
-const pauseAfterErrorMaxMs = 5_000
 /** How often all parked events are looked through, although nobody has told of a change. */
 const scanMs = 30_000
 /** How long the ledger need not be told that events were sent: a relay that dies sends those again. */
@@ -59,11 +55,8 @@ export class Relay {
   readonly reader: string
   readonly #context: RelayContext
   readonly #leases: LeaseKeeper
-  readonly #stopping = new AbortController()
+  readonly #loop: TurnLoop
   readonly #aborted = new AbortController()
-  #loop: Promise<void> = Promise.resolve()
-  #woken = false
-  #resting: (() => void) | undefined
   readonly #pace: Pace
   #scannedAt = -Infinity
   readonly #flights: Flights
@@ -74,7 +67,6 @@ export class Relay {
   readonly #taken = new Map<string, number>()
   /** When the checkpoint is to be saved. */
   #saveAt = Infinity
-  #errors = 0
   #trouble: unknown
   readonly #reach: Reach
 
@@ -84,7 +76,8 @@ export class Relay {
     const { settings, ledger, tell, tools, start } = context
     const plan = { reader: this.reader, start }
     this.#pace = new Pace(settings.env, settings.pollMs)
-    this.#reach = new Reach(context, this.#stopping.signal)
+    this.#loop = this.#loopOf(context)
+    this.#reach = new Reach(context, this.#loop.signal)
     this.#leases = new LeaseKeeper({ settings, ledger, tell, tools, plan }, () => this.wake())
     this.#parked = new ParkedLanes(ledger, this.reader)
     this.#flights = new Flights({
@@ -97,13 +90,12 @@ export class Relay {
 
   async start(): Promise<void> {
     await this.#leases.start()
-    this.#loop = this.#run()
+    this.#loop.start(this.#context.opened)
   }
 
   wake(): void {
-    this.#woken = true
     this.#pace.stir()
-    this.#resting?.()
+    this.#loop.wake()
   }
 
   /** Something may have become due by another process or a redrive. */
@@ -119,21 +111,19 @@ export class Relay {
   }
 
   get isIdle(): boolean {
-    const rests = this.#resting !== undefined && !this.#woken && this.#flights.size === 0
-    return rests || this.#reach.isPausing
+    return (this.#loop.isResting && this.#flights.size === 0) || this.#reach.isPausing
   }
 
   /** Sends what is there, unless the broker is away; gives back the leases. Never throws. */
   async stop(): Promise<void> {
-    this.#stopping.abort()
+    this.#loop.close()
     this.#reach.retry()
-    this.wake()
-    await this.#loop
     const warn = (error: unknown) =>
       this.#context.tools.log.warn(
         { err: error, reader: this.reader },
         'the relay could not end in order; nothing is lost',
       )
+    await this.#loop.stop().catch(warn)
     await this.#flush().catch(warn)
     await this.#leases.stop().catch(warn)
   }
@@ -141,9 +131,8 @@ export class Relay {
   /** No more patience: what is not sent stays in the ledger. */
   abort(): void {
     this.#aborted.abort()
-    this.#stopping.abort()
+    this.#loop.close()
     this.#reach.retry()
-    this.wake()
   }
 
   async report(): Promise<WireReport['sending'] & { readonly problem: string | null }> {
@@ -168,32 +157,23 @@ export class Relay {
     return page.events.find((event) => isFor(this.#context.wire, event) && !this.#taken.has(event.id))
   }
 
-  async #run(): Promise<void> {
-    const { settings, opened } = this.#context
-    await opened
-    while (!this.#stopping.signal.aborted) {
-      try {
-        this.#woken = false
-        if (await this.#turn()) await settings.env.breathe()
-        else if (!this.#woken) await this.#rest()
-        this.#errors = 0
-      } catch (error) {
-        await this.#recover(error)
-      }
-    }
-  }
-
-  async #recover(error: unknown): Promise<void> {
-    const { settings, tools } = this.#context
-    if (isQuadrilleError(error, 'LEDGER_CLOSED')) return this.#stopping.abort()
-    this.#leases.doubt()
-    await this.#ground()
-    if (!isQuadrilleError(error, 'LEASE_LOST')) {
-      this.#errors += 1
-      tools.log.error({ err: error, reader: this.reader }, 'the relay could not go on; it tries again')
-    }
-    const pauseMs = Math.min(pauseAfterErrorMaxMs, pauseAfterErrorMs * 2 ** this.#errors)
-    await sleep(settings.env, settings.env.random() * pauseMs, this.#stopping.signal)
+  #loopOf({ settings: { env }, tools: { log }, tell }: RelayContext): TurnLoop {
+    const { reader } = this
+    return new TurnLoop({
+      what: 'relay',
+      reader,
+      env,
+      log,
+      turn: () => this.#turn(),
+      learn: () => {
+        this.#leases.doubt()
+        return this.#ground()
+      },
+      restMs: () => this.#restMs(),
+      rests: () => {
+        if (this.isIdle) tell.tell('idle', { reader })
+      },
+    })
   }
 
   /** Returns false when there was nothing to do. */
@@ -366,32 +346,23 @@ export class Relay {
 
   /** The last events before the end. */
   async #flush(): Promise<void> {
-    while (!this.#aborted.signal.aborted && !this.#reach.away && this.#leases.size > 0) {
-      this.#woken = false
+    let isDone = false
+    const step = async (): Promise<boolean> => {
       const settled = await this.#settleLanded()
-      if ((await this.#launchPage()) || settled) continue
-      if (this.#flights.size === 0) break
-      if (!this.#woken) await this.#rest()
+      if ((await this.#launchPage()) || settled) return true
+      isDone = this.#flights.size === 0
+      return isDone
     }
+    while (!isDone && !this.#aborted.signal.aborted && !this.#reach.away && this.#leases.size > 0)
+      await this.#loop.stepOrRest(step)
     if (this.#saveAt < Infinity && this.#leases.size > 0) await this.#commit([], [], this.#leases.position)
   }
 
-  /** Until woken, or something is due. */
-  async #rest(): Promise<void> {
+  #restMs(): number {
     const { env } = this.#context.settings
-    const nowMs = env.elapsed()
     const isFree = this.#leases.size > 0 && this.#flights.size === 0
     const untilDueMs = isFree ? this.#parked.nextDue - env.now() : Infinity
-    const waitMs = Math.max(0, Math.min(this.#pace.waitMs, this.#saveAt - nowMs, untilDueMs))
-    let cancel: Cancel = () => {}
-    const rested = new Promise<void>((resolve) => {
-      this.#resting = resolve
-      cancel = env.timer(waitMs, resolve)
-    })
-    if (this.isIdle) this.#context.tell.tell('idle', { reader: this.reader })
-    await rested
-    this.#resting = undefined
-    cancel()
+    return Math.min(this.#pace.waitMs, this.#saveAt - env.elapsed(), untilDueMs)
   }
 }
 

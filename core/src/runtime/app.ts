@@ -146,14 +146,22 @@ export interface DeadLetters {
   >
   /**
    * Puts letters back as work, with their attempts reset; returns how many. With `rate`, they become due one after
-   * the other, so many per second. With `dryRun` nothing is changed and the matches are returned. A received message
-   * that could not be read is received again if it can be read now; otherwise it stays where it is.
+   * the other, so many per second. With `dryRun` nothing is changed, no code of yours is run, and the matches are returned. A
+   * received message that could not be read is received again if it can be read now; otherwise it stays where it is. What
+   * is put back is handled in the order of its key: behind earlier events that wait, or are held as dead letters.
+   *
+   * @param filter - `{}` for all; a condition that is there must have a value.
+   * @throws QuadrilleError `OPTION_INVALID` for names that there are not, and conditions without a value.
    */
   redrive(
     filter: DeadLetterFilter,
     options?: { readonly rate?: number; readonly dryRun?: boolean },
   ): Promise<{ readonly matched: number; readonly ids: readonly string[] }>
-  /** Removes letters; the reason is kept with the conversation. @throws QuadrilleError `DISCARD_REASON_NEEDED`. */
+  /**
+   * Removes letters; the reason is kept with the conversation. What a removed one has held up goes on.
+   *
+   * @throws QuadrilleError `DISCARD_REASON_NEEDED`, `OPTION_INVALID` as for a redrive.
+   */
   discard(filter: DeadLetterFilter, reason: string): Promise<{ readonly matched: number }>
 }
 

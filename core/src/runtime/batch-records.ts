@@ -89,16 +89,16 @@ export class BatchRecords {
     this.#change(slot, { remove: key })
   }
 
-  /** The first of a lane by `seq`, as this transaction sees it. */
-  async firstInLane({ scope, kind, lane }: LedgerRecord): Promise<LedgerRecord | undefined> {
-    const limit = this.#changed.length + 1
+  /** The first so many of a lane by `seq`, as this transaction sees them; sometimes more. */
+  async firstInLane({ scope, kind, lane }: LedgerRecord, most: number): Promise<readonly LedgerRecord[]> {
+    const limit = this.#changed.length + most
     const stored = await this.#tx.query({ scope, kind, order: 'seq', lane: lane!, limit })
     const unchanged = stored.filter(({ id }) => this.#slots.get(kind)?.get(id)?.change === undefined)
     const changed = this.#changed
       .filter((slot) => slot.kind === kind)
       .map(({ change }) => written(change!))
       .filter((record) => record?.lane === lane)
-    return [...changed, ...unchanged].reduce(earlier, undefined)
+    return [...(changed as LedgerRecord[]), ...unchanged].sort(byPlace)
   }
 
   /** Writes all changes. */
@@ -145,7 +145,5 @@ function written(change: Change): LedgerRecord | undefined {
   return { scope, kind, id, partition, lane, seq, due, expires, body: text(content) }
 }
 
-type Found = LedgerRecord | undefined
-
-const earlier = (one: Found, other: Found): Found =>
-  !other || (one && (one.seq < other.seq || (one.seq === other.seq && one.id < other.id))) ? one : other
+const byPlace = (one: LedgerRecord, other: LedgerRecord): number =>
+  one.seq - other.seq || (one.id < other.id ? -1 : Number(one.id > other.id))

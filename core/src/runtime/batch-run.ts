@@ -16,7 +16,7 @@ import { isQuadrilleError, sleep } from '../base/index.ts'
 import type { EventRecord } from '../contracts/index.ts'
 import type { Claim } from '../ledger/index.ts'
 import { BatchTx } from './batch-tx.ts'
-import { collect, collectsMs, coalesce, runTogether } from './collect-step.ts'
+import { collect, collectsMs, coalesce, isCoalescing, postponeCoalesced, runTogether } from './collect-step.ts'
 import { consumeTimer, runDeadline, runStart, runUnless, timerId } from './deadline-step.ts'
 import { failTask, mayHelp, type Failure } from './failure-step.ts'
 import { TaskFailure } from './handle.ts'
@@ -205,8 +205,14 @@ export class BatchRun {
     // What will be tried again waits for its turn behind the earlier ones of its lane; so does what has failed in a try that
     // was rolled back, because an earlier one has failed since, so that its own failure is void.
     if (isBlocked && (!failure || this.#tried.has(task) || mayHelp(task, failure.error)))
-      return this.#queue(batch, task, null)
+      return this.#blocked(batch, task)
     if (task.foreign) return leave(batch, task)
+    if (task.record === null || task.answered || failure) return this.#begin(batch, task, out)
+    return batch.hasTurn(task).then((hasTurn) => (hasTurn ? this.#begin(batch, task, out) : undefined))
+  }
+
+  #begin(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
+    const failure = this.#failures.get(task)
     if (this.#parksAll && !failure && task.record === null && !isCollecting(task))
       return this.#queue(batch, task, batch.nowMs)
     return failure ? this.#fail(batch, task, failure) : this.#step(batch, task, out)
@@ -214,7 +220,16 @@ export class BatchRun {
 
   async #fail(batch: BatchTx, task: Task, failure: Failure): Promise<void> {
     if (task.collected) this.#taken(batch, task)
+    // Its handler has run, although nothing is left of it.
+    if (this.#tried.has(task)) batch.takePlace(task.state)
     await failTask(batch, task, failure)
+  }
+
+  /** Waits behind what is before it in its lane. What was collected may be from before that. */
+  #blocked(batch: BatchTx, task: Task): void {
+    if (!task.collected) return this.#queue(batch, task, null)
+    if (isCoalescing(task)) postponeCoalesced(batch, task, batch.nowMs)
+    else this.#queue(batch, task, batch.nowMs)
   }
 
   #queue(batch: BatchTx, task: Task, due: number | null): void {
@@ -259,13 +274,16 @@ export class BatchRun {
 
   /** Breaker and rate limit: true when the task has to wait. */
   #heldBack(batch: BatchTx, task: Task): boolean {
-    const { breaker, rate } = task.state
+    const { breaker } = task.state
     const state = breaker?.state(batch.nowMs) ?? 'closed'
     const isOpen = state === 'open' || (state === 'probing' && !batch.takeProbe(task.state))
-    const at = isOpen ? Math.max(breaker!.until, batch.nowMs) : (rate?.take(batch.nowMs) ?? 0)
+    const at = isOpen ? Math.max(breaker!.until, batch.nowMs) : batch.takePlace(task.state)
     if (!isOpen && at <= batch.nowMs) return false
-    if (task.collected) this.#taken(batch, task)
-    batch.postpone(task, at)
+    if (task.collected && isCoalescing(task)) postponeCoalesced(batch, task, at)
+    else {
+      if (task.collected) this.#taken(batch, task)
+      batch.postpone(task, at)
+    }
     return true
   }
 

@@ -12,7 +12,7 @@ import type { ReactionState } from './plan.ts'
 import type { ReaderContext } from './reader-context.ts'
 import type { Turn } from './side-by-side.ts'
 import type { Soon } from './soon.ts'
-import { laneOf, workRecord, type Task, type WorkBody } from './work.ts'
+import { laneOf, overtakenBy, waitsForTurn, workRecord, type Task } from './work.ts'
 
 /** Where notes of all services are kept, so that a conversation is found with one query. */
 export const noteScope = '~notes'
@@ -26,6 +26,8 @@ export class BatchTx {
   readonly #records: BatchRecords
   readonly #blocked = new Set<string>()
   readonly #probed = new Set<ReactionState>()
+  /** Places under the rate limits of reactions that this transaction takes. */
+  readonly #places = new Map<ReactionState, number>()
   /** By the turn of who has emitted them, when handlers run side by side. */
   readonly #emitted: (readonly NewEvent[])[] = []
   readonly #turns = new Map<Task, Turn>()
@@ -127,10 +129,40 @@ export class BatchTx {
     this.remove(record)
     // Near the end of what is known it is counted again: a redrive may have added work.
     this.after(() => (state.waiting = state.waiting > 1 ? state.waiting - 1 : Infinity))
-    const next = await this.#records.firstInLane(record)
+    const next = await this.nextInLane(record)
     if (!next) this.#blocked.delete(record.lane!)
-    // One that has a time of its own is waiting for a retry, and a dead letter for a redrive; neither for its turn.
-    else if (next.due === null && !isLetter(next)) this.put({ ...next, due: this.nowMs })
+    else this.#letGo(next)
+  }
+
+  /** The work of a lane whose turn it is: mostly the first. */
+  async nextInLane(work: LedgerRecord): Promise<LedgerRecord | undefined> {
+    const [first] = await this.#records.firstInLane(work, 1)
+    const goesBefore = first && overtakenBy(first)
+    if (!goesBefore) return first
+    return (await this.#records.firstInLane(work, overtakenMax)).find(goesBefore) ?? first
+  }
+
+  /** Lets whoever's turn it is go, if it waits for that: not for a retry, or as a dead letter for a redrive. */
+  #letGo(next: LedgerRecord): void {
+    if (waitsForTurn(next)) this.put({ ...next, due: this.nowMs })
+  }
+
+  /** To be called when the work has become one that does not go on by itself: whose turn it is otherwise, goes. */
+  async passTurn(work: LedgerRecord): Promise<void> {
+    const next = await this.nextInLane(work)
+    if (next) this.#letGo(next)
+  }
+
+  /**
+   * True when it is the turn of work that was fetched from its lane. A redrive puts work back before what the lane has come to,
+   * and several may be due; whoever comes too early waits, and lets the one go whose turn it is.
+   */
+  async hasTurn(task: Task): Promise<boolean> {
+    const next = await this.nextInLane(task.record!)
+    if (!next || next.id === task.record!.id) return true
+    this.park({ ...task, begun: undefined }, null)
+    this.#letGo(next)
+    return false
   }
 
   /** Leaves a task as the work that it is, or makes it work; it is looked at again then. */
@@ -144,6 +176,21 @@ export class BatchTx {
     if (state.calling > 0 || this.#probed.has(state)) return false
     this.#probed.add(state)
     return true
+  }
+
+  /**
+   * Takes a place under the rate limit, for when this transaction commits: what is rolled back has done nothing. Returns from when on
+   * there is one.
+   */
+  takePlace(state: ReactionState): number {
+    const { rate } = state
+    if (!rate) return 0
+    const others = this.#places.get(state) ?? 0
+    const at = rate.freeBehind(others, this.nowMs)
+    if (at > this.nowMs) return at
+    this.#places.set(state, others + 1)
+    this.after(() => rate.take(this.nowMs))
+    return this.nowMs
   }
 
   /** How long a handler has held up the transaction: side by side, only while it was the next to end. */
@@ -207,7 +254,8 @@ export class BatchTx {
   }
 }
 
-const isLetter = (work: LedgerRecord): boolean => (JSON.parse(work.body) as WorkBody).letter !== undefined
+/** How many of a lane are looked through for what goes before the first. */
+const overtakenMax = 100
 
 const hasKind = ({ kinds }: ReactionState, kind: string): boolean =>
   kinds.work === kind || kinds.timer === kind || kinds.batch === kind || kinds.coalesce === kind

@@ -1,12 +1,16 @@
 /** Reactions that do not take events one by one: `batch` collects several, `coalesce` keeps the latest of each key. */
 import { durationMs } from '../base/index.ts'
 import { partitionOf } from '../contracts/index.ts'
+import type { LedgerRecord } from '../ledger/index.ts'
 import type { OnReaction } from '../service/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { eventView, type TaskContext } from './handler-context.ts'
 import { handle, handlingOf } from './handle.ts'
 import { whenThere, type Soon } from './soon.ts'
 import { workId, type Task } from './work.ts'
+
+/** How often the latest event of a key looks whether the one before it is done, at most. */
+const againMs = 100
 
 const reactionOf = (task: Task): OnReaction => task.state.reaction as OnReaction
 
@@ -30,6 +34,20 @@ export function collect(batch: BatchTx, task: Task): void {
     task.state.collected += 1
     if (task.state.collected >= reactionOf(task).batch!.size) task.state.nextDue.set(task.state.kinds.batch, 0)
   })
+}
+
+/** The position of the first event that a coalesced one stands for. */
+export function standsSince({ body, seq }: LedgerRecord): number {
+  return (JSON.parse(body) as { readonly since?: number }).since ?? seq
+}
+
+/** True where only the latest event of a key counts. */
+export const isCoalescing = (task: Task): boolean => reactionOf(task).coalesce !== undefined
+
+/** The latest event of a key can not be handled yet: until then a later one still takes its place. */
+export function postponeCoalesced(batch: BatchTx, task: Task, until: number): void {
+  const withinMs = durationMs(reactionOf(task).coalesce!.within, 'coalesce.within')
+  batch.put({ ...task.collected!, due: Math.max(until, batch.nowMs + Math.max(withinMs, againMs)) })
 }
 
 /** Hands several events to the handler at once. */
@@ -66,6 +84,6 @@ export async function coalesce(batch: BatchTx, task: Task): Promise<void> {
     seq: task.event.position,
     due: kept?.due ?? batch.nowMs + durationMs(reactionOf(task).coalesce!.within, 'coalesce.within'),
     expires: null,
-    body: JSON.stringify({ event: task.event }),
+    body: JSON.stringify({ event: task.event, since: kept ? standsSince(kept) : task.event.position }),
   })
 }

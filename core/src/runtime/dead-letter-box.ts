@@ -5,11 +5,12 @@ import { partitionOf } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
 import { noteRecord } from './batch-tx.ts'
+import { checkFilter, checkNames, isMatch } from './dead-letter-filter.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
 import { fenceExpires, fenceKind, withoutLetter, type Fence } from './on-step.ts'
 import type { Publishing } from './publishing.ts'
 import type { Settings } from './settings.ts'
-import { laneOf, workId, type FailedTry, type WorkBody } from './work.ts'
+import { laneOf, waitsForTurn, workId, type FailedTry, type WorkBody } from './work.ts'
 import { receiveScope } from './wires/intake.ts'
 
 const pageSize = 200
@@ -51,6 +52,7 @@ export class DeadLetterBox implements DeadLetters {
 
   async list(filter: DeadLetterFilter & { readonly limit?: number } = {}): Promise<readonly DeadLetter[]> {
     this.#check('deadLetters.list()')
+    checkNames('deadLetters.list()', filter, ['id', 'service', 'reaction', 'type', 'key', 'code', 'limit'])
     const limit = filter.limit ?? listDefault
     const found: Found[] = []
     for (const scope of this.#scopes()) {
@@ -82,33 +84,35 @@ export class DeadLetterBox implements DeadLetters {
   }
 
   async redrive(...[filter, options = {}]: Parameters<DeadLetters['redrive']>): ReturnType<DeadLetters['redrive']> {
-    const { rate, dryRun } = options
+    checkFilter('a redrive', filter)
+    checkNames('the options of a redrive', options, ['rate', 'dryRun'])
+    const { rate, dryRun: isDry = false } = options
     if (rate !== undefined && !(rate > 0))
       throw new QuadrilleError('OPTION_INVALID', { option: 'rate', value: String(rate), expected: 'a number above 0' })
     const spacingMs = rate === undefined ? 0 : 1_000 / rate
     this.#check('a redrive')
     const startMs = this.#settings.env.now()
-    const all = (await this.#all(filter)).filter(
-      ({ body }) => body.event !== null || this.#publishing.intake.again(body),
-    )
     const ids: string[] = []
-    for (const found of all) {
-      const { record, body } = found
+    for (const found of await this.#all(filter)) {
       const due = startMs + Math.floor(ids.length * spacingMs)
-      const events = this.#publishing.intake.again(body)
-      if (
-        dryRun ||
-        (events
-          ? await this.#publishing.receiveAgain(events, record)
-          : await this.#change('a redrive', found, (tx) => this.#redriveOne(tx, found, due)))
-      )
-        ids.push(record.id)
+      if (await this.#redrive(found, { due, isDry })) ids.push(found.record.id)
     }
-    if (!dryRun) this.#redriven()
+    if (!isDry) this.#redriven()
     return { matched: ids.length, ids }
   }
 
+  /** False for what is gone meanwhile, and for what can not be read now either. */
+  async #redrive(found: Found, { due, isDry }: { due: number; isDry: boolean }): Promise<boolean> {
+    const { record, body } = found
+    if (body.event !== null) return isDry || this.#change('a redrive', found, (tx) => this.#redriveOne(tx, found, due))
+    // To try a mapping would be to run code of the user.
+    if (isDry && body.from?.channel !== undefined) return true
+    const events = this.#publishing.intake.again(body)
+    return events !== undefined && (isDry || this.#publishing.receiveAgain(events, record))
+  }
+
   async discard(filter: DeadLetterFilter, reason: string): ReturnType<DeadLetters['discard']> {
+    checkFilter('a discard', filter)
     this.#check('a discard')
     const all = await this.#all(filter)
     if (typeof reason !== 'string' || reason.trim() === '')
@@ -176,7 +180,7 @@ export class DeadLetterBox implements DeadLetters {
     const waiting = await tx.query({ scope: work.scope, kind: work.kind, order: 'seq', lane, limit: 2 })
     const next = body.holds ? waiting.find((each) => each.id !== work.id) : undefined
     const puts = [this.#note(body, 'discarded', reason)]
-    if (next) puts.push({ ...next, due: this.#settings.env.now() })
+    if (next && waitsForTurn(next)) puts.push({ ...next, due: this.#settings.env.now() })
     const [fence] = await tx.load([{ scope: record.scope, kind: fenceKind, id: lane }])
     if (fence) puts.push(this.#released(fence, work.id))
     await tx.save(puts, body.holds ? [record, work] : [record])
@@ -228,19 +232,6 @@ export class DeadLetterBox implements DeadLetters {
       }
     }
   }
-}
-
-function isMatch(filter: DeadLetterFilter, id: string, body: DeadBody): boolean {
-  const { service, reaction, code, event } = body
-  const wanted: [string | undefined, string | undefined][] = [
-    [filter.id, id],
-    [filter.service, service],
-    [filter.reaction, reaction],
-    [filter.code, code],
-    [filter.type, event?.type],
-    [filter.key, event?.key],
-  ]
-  return wanted.every(([want, have]) => want === undefined || want === have)
 }
 
 function letterOf({ record, body }: Found): DeadLetter {

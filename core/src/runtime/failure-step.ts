@@ -108,7 +108,7 @@ async function bury(batch: BatchTx, task: Task, error: unknown): Promise<void> {
     }),
   )
   if (task.state.reaction.kind === 'on') await holdFence(batch, task)
-  if (holds) batch.park({ ...task, letter }, null)
+  if (holds) await batch.passTurn(batch.park({ ...task, letter }, null))
   else await batch.done(task)
   batch.note(handling, 'dead', `${code}: ${last.message}`)
   batch.after(() => {

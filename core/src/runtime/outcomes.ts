@@ -14,8 +14,8 @@ import type { Choreography } from '../service/index.ts'
 import type { Outcome } from './app.ts'
 import { LookRounds } from './look-rounds.ts'
 
-/** Ends of one key that are looked through: those of the right type that do not match count, too. */
-const endsMax = 1_000
+/** Events of one key and the right types that are looked through at first: mostly there are a few. */
+const endsMin = 1_000
 /** Events that are read at once. */
 const pageMax = 500
 /** For so long the place where the last one who waited left off is better than the end of the log, which has to be asked for. */
@@ -75,11 +75,14 @@ export class Outcomes {
     await (this.#standing ??= this.#stand())
     // Only a page that was asked for before may pass over what is to be found.
     await this.#reading?.catch(() => {})
-    for (const event of await this.#ledger.find({ key, types, limit: endsMax })) {
-      const end = endOf(choreography, event)
-      if (end) return end
+    for (let limit = endsMin; ; limit *= 4) {
+      const events = await this.#ledger.find({ key, types, limit })
+      for (const event of events) {
+        const end = endOf(choreography, event)
+        if (end) return end
+      }
+      if (events.length < limit) return undefined
     }
-    return undefined
   }
 
   #add(wait: Wait): void {

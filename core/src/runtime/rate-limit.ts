@@ -16,15 +16,23 @@ export class RateLimit {
 
   /** From when on there is a place. */
   get freeAt(): number {
-    return this.#times.length < this.#limit ? 0 : this.#times[this.#oldest]! + this.#perMs
+    return this.freeBehind(0, 0)
   }
 
-  /** Takes a place when there is one; otherwise returns from when on there is. */
-  take(nowMs: number): number {
-    const at = this.freeAt
-    if (at > nowMs) return at
+  /** From when on there is a place behind so many others that are about to be taken now. */
+  freeBehind(others: number, nowMs: number): number {
+    const taken = this.#times.length
+    // The one that has to be long enough ago, counted from the oldest that is remembered.
+    const index = taken + others - this.#limit
+    if (index < 0) return 0
+    if (index >= taken) return nowMs + this.#perMs
+    const first = taken < this.#limit ? 0 : this.#oldest
+    return this.#times[(first + index) % this.#limit]! + this.#perMs
+  }
+
+  /** Takes a place. */
+  take(nowMs: number): void {
     this.#times[this.#oldest] = nowMs
     this.#oldest = (this.#oldest + 1) % this.#limit
-    return nowMs
   }
 }

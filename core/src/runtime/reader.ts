@@ -228,8 +228,9 @@ export class Reader {
         this.#calls.release(end.task)
         continue
       }
-      list.tasks.push(end.task)
-      if (end.failed) list.failures.set(end.task, decideFailure(this.context, end.task, end.error))
+      const task: Task = { ...end.task, answered: true }
+      list.tasks.push(task)
+      if (end.failed) list.failures.set(task, decideFailure(this.context, task, end.error))
     }
   }
 

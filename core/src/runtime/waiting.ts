@@ -7,7 +7,8 @@ import { readerOf, registeredIn } from './declared.ts'
 import { LookRounds } from './look-rounds.ts'
 import { Outcomes } from './outcomes.ts'
 import type { Reader } from './reader.ts'
-import { laneOf } from './work.ts'
+import { standsSince } from './collect-step.ts'
+import { isLetter, laneOf } from './work.ts'
 
 const timeoutDefault = '30s'
 /** Where so many wait what is parked is read at once, as long as there is not more of it than that. */
@@ -187,9 +188,12 @@ async function isParked(
   // What was collected may become work meanwhile, and never the other way round: so work is looked at last.
   for (const kind of [`batch/${reaction}`, `coalesce/${reaction}`, `work/${reaction}`]) {
     const first = await facts.first({ scope, kind, lane })
-    if (!first || first.seq > event.position) continue
+    if (!first) continue
+    // The latest event of a key stands for those before it that nobody has handled.
+    const since = kind.startsWith('coalesce/') ? standsSince(first) : first.seq
+    if (since > event.position) continue
     // A dead letter that holds its lane will not be handled by waiting; what is behind it may be.
-    if (first.seq < event.position || !isHeldLetter(first.body)) return true
+    if (first.seq < event.position || !isLetter(first)) return true
   }
   return false
 }
@@ -204,5 +208,3 @@ function once<Subject, T>(find: (subject: Subject) => Promise<T>, nameOf: (subje
     return known
   }
 }
-
-const isHeldLetter = (body: string): boolean => (JSON.parse(body) as { letter?: string }).letter !== undefined

@@ -51,6 +51,8 @@ export interface Task extends WorkBody {
   readonly collected?: LedgerRecord
   /** True when it was looked at late, and is none of the reaction's business. */
   readonly foreign?: true
+  /** True when its calls have just ended: it has had its turn, and goes on. */
+  readonly answered?: true
 }
 
 /** Events of one key in one reaction go one after the other: they share a lane. */
@@ -59,6 +61,29 @@ export const laneOf = (reaction: string, key: string): string => `${reaction}|${
 /** The id of the work record of a task: the same however often it is tried. An event may be two parts of a join. */
 export const workId = ({ event, role, index }: Pick<WorkBody, 'event' | 'role' | 'index'>): string =>
   `${String(event.position).padStart(16, '0')}|${role}${index === 0 ? '' : `|${index}`}`
+
+const bodyOf = ({ body }: Pick<LedgerRecord, 'body'>): WorkBody => JSON.parse(body) as WorkBody
+
+/** True for work that only keeps the place of a dead letter: it is not due, and nobody but a redrive makes it so. */
+export const isLetter = (work: Pick<LedgerRecord, 'body'>): boolean => bodyOf(work).letter !== undefined
+
+/** True for work that waits until the work before it in its lane is done. */
+export const waitsForTurn = (work: LedgerRecord): boolean => work.due === null && !isLetter(work)
+
+/**
+ * What goes before the first work of a lane although its event is later; undefined for nothing. No undo overtakes an action whose
+ * call may have been made. What came of a timer has the place of the event that set it: whatever has begun meanwhile is earlier.
+ */
+export function overtakenBy(first: LedgerRecord): ((other: LedgerRecord) => boolean) | undefined {
+  const { role } = bodyOf(first)
+  if (role === 'undo') return isBegun
+  return role === 'late' || role === 'deadline' ? ({ due, id }) => due !== null && id !== first.id : undefined
+}
+
+function isBegun(work: LedgerRecord): boolean {
+  const { role, called, letter } = bodyOf(work)
+  return role === 'trigger' && called === true && letter === undefined
+}
 
 /** The same for every try and redrive of this event in this reaction. */
 export const idempotencyKey = (task: Pick<Task, 'state' | 'event'>): string =>

@@ -7,7 +7,9 @@ import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.t
 import { noteRecord } from './batch-tx.ts'
 import { checkFilter, checkNames, isMatch } from './dead-letter-filter.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
-import { fenceExpires, fenceKind, withoutLetter, type Fence } from './on-step.ts'
+import { expiresUnlessHeld, withoutLetter, type Held } from './held-memory.ts'
+import { joinKind } from './join-step.ts'
+import { fenceKind } from './on-step.ts'
 import type { Publishing } from './publishing.ts'
 import type { Settings } from './settings.ts'
 import { laneOf, waitsForTurn, workId, type FailedTry, type WorkBody } from './work.ts'
@@ -181,16 +183,20 @@ export class DeadLetterBox implements DeadLetters {
     const next = body.holds ? waiting.find((each) => each.id !== work.id) : undefined
     const puts = [this.#note(body, 'discarded', reason)]
     if (next && waitsForTurn(next)) puts.push({ ...next, due: this.#settings.env.now() })
-    const [fence] = await tx.load([{ scope: record.scope, kind: fenceKind, id: lane }])
-    if (fence) puts.push(this.#released(fence, work.id))
+    const kept = await tx.load([fenceKind, joinKind].map((kind) => ({ scope: record.scope, kind, id: lane })))
+    for (const memory of kept) if (memory) puts.push(this.#released(memory, work.id))
     await tx.save(puts, body.holds ? [record, work] : [record])
   }
 
-  /** The fence without the letter that held it. */
+  /** A memory without the letter that held it. */
   #released(record: LedgerRecord, work: string): LedgerRecord {
     const { env, retention } = this.#settings
-    const fence = withoutLetter(JSON.parse(record.body) as Fence, work)
-    return { ...record, expires: fenceExpires(fence, env.now() + retention.memoryMs), body: JSON.stringify(fence) }
+    const memory = withoutLetter(JSON.parse(record.body) as Held, work)
+    return {
+      ...record,
+      expires: expiresUnlessHeld(memory, env.now() + retention.memoryMs),
+      body: JSON.stringify(memory),
+    }
   }
 
   #note(body: DeadBody, kind: 'redriven' | 'discarded', text: string): LedgerRecord {

@@ -13,6 +13,7 @@ import type { LedgerRecord } from '../ledger/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { consumeTimer } from './deadline-step.ts'
 import { handlingOf } from './handle.ts'
+import { holdJoin } from './join-step.ts'
 import { holdFence } from './on-step.ts'
 import { failedTry, withTry, type FailedTry, type Task, type WorkBody } from './work.ts'
 import type { Handling } from './hooks.ts'
@@ -108,6 +109,7 @@ async function bury(batch: BatchTx, task: Task, error: unknown): Promise<void> {
     }),
   )
   if (task.state.reaction.kind === 'on') await holdFence(batch, task)
+  if (task.state.reaction.kind === 'all') await holdJoin(batch, task)
   if (holds) await batch.passTurn(batch.park({ ...task, letter }, null))
   else await batch.done(task)
   batch.note(handling, 'dead', `${code}: ${last.message}`)

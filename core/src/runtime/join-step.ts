@@ -12,16 +12,18 @@ import type { BatchTx } from './batch-tx.ts'
 import { handle, handlingOf, TaskFailure } from './handle.ts'
 import { decode, type Encoded } from './decoder.ts'
 import type { TaskContext } from './handler-context.ts'
+import { expiresUnlessHeld, isHeldBy, memoryEnd, withLetter, withoutLetter, type Held } from './held-memory.ts'
 import { whenThere, type Soon } from './soon.ts'
-import { laneOf, type Task } from './work.ts'
+import { laneOf, workId, type Task } from './work.ts'
 
-interface Join {
+interface Join extends Held {
   readonly state: 'open' | 'fired' | 'late'
   /** Of each that has come, what is needed when the others have. */
   readonly parts: readonly (Encoded | null)[]
 }
 
-const joinText = ({ state, parts }: Join): string => JSON.stringify({ state, parts: parts.map(encodedOf) })
+const joinText = ({ state, parts, letters = [] }: Join): string =>
+  JSON.stringify({ state, parts: parts.map(encodedOf), letters: letters.length > 0 ? letters : undefined })
 
 const encodedOf = (part: Encoded | null): Encoded | null =>
   part && { position: part.position, type: part.type, version: part.version, data: part.data }
@@ -41,7 +43,6 @@ const loadJoin = (batch: BatchTx, task: Task): Soon<Join> =>
 function saveJoin(batch: BatchTx, task: Task, join: Join): void {
   // An open join with a time has a timer, which ends it.
   const isForgotten = join.state !== 'open' || reactionOf(task).withinMs === undefined
-  const { memoryMs } = batch.context.settings.retention
   batch.keep({
     scope: batch.context.plan.reader,
     kind: joinKind,
@@ -50,7 +51,7 @@ function saveJoin(batch: BatchTx, task: Task, join: Join): void {
     lane: null,
     seq: 0,
     due: null,
-    expires: isForgotten ? batch.nowMs + memoryMs : null,
+    expires: expiresUnlessHeld(join, isForgotten ? memoryEnd(batch) : null),
     content: join,
     text: joinText,
   })
@@ -61,29 +62,31 @@ export function runPart(batch: BatchTx, task: Task): Soon<void> {
   return whenThere(loadJoin(batch, task), (join) => {
     if (join.state !== 'open' || join.parts[task.index]) {
       batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'joined' }))
+      if (isHeldBy(join, task)) saveJoin(batch, task, withoutLetter(join, workId(task)))
       return batch.done(task)
     }
     const parts = join.parts.map((part, index) => (index === task.index ? task.event : part))
-    const taken = parts.includes(null) ? keepOpen(batch, task, { before: join, parts }) : fire(batch, task, parts)
+    const now = withoutLetter({ ...join, parts }, workId(task))
+    const taken = parts.includes(null) ? keepOpen(batch, task, { before: join, now }) : fire(batch, task, now)
     return whenThere(taken, () => batch.done(task))
   })
 }
 
 type Parts = Join['parts']
 
-function keepOpen(batch: BatchTx, task: Task, { before, parts }: { before: Join; parts: Parts }): void {
+function keepOpen(batch: BatchTx, task: Task, { before, now }: { before: Join; now: Join }): void {
   const { withinMs } = reactionOf(task)
   const isFirst = before.parts.every((part) => part === null)
-  saveJoin(batch, task, { state: 'open', parts })
+  saveJoin(batch, task, now)
   if (isFirst && withinMs !== undefined) armTimer(batch, task, batch.nowMs + withinMs)
 }
 
-function fire(batch: BatchTx, task: Task, parts: Parts): Soon<void> {
+function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<void> {
   const reaction = reactionOf(task)
   const data = partsData(task, parts) as never
   const run = (context: TaskContext) => reaction.run(data, context as never)
   return whenThere(handle(batch, [task], { role: 'run', declared: reaction.emits, run }), () => {
-    saveJoin(batch, task, { state: 'fired', parts: [] })
+    saveJoin(batch, task, { state: 'fired', parts: [], letters })
     if (reaction.withinMs === undefined) return
     batch.remove({ scope: batch.context.plan.reader, kind: task.state.kinds.timer, id: joinId(task) })
   })
@@ -102,11 +105,16 @@ export async function runLate(batch: BatchTx, task: Task): Promise<void> {
       declared: reaction.emits,
       run: (context) => reaction.late!(data, context as never),
     })
-    saveJoin(batch, task, { state: 'late', parts: [] })
+    saveJoin(batch, task, withoutLetter({ ...join, state: 'late', parts: [] }, workId(task)))
     const missing = reaction.triggers.filter((_, index) => !join.parts[index]).map((trigger) => trigger.type)
     batch.note(handlingOf(task, 'late'), 'late', `${missing.join(', ')} did not come in time`)
   }
   return batch.done(task)
+}
+
+/** Holds the join of a task that has become a dead letter. */
+export async function holdJoin(batch: BatchTx, task: Task): Promise<void> {
+  saveJoin(batch, task, withLetter(await loadJoin(batch, task), task))
 }
 
 /** The data of the parts; undefined for what is missing. @throws TaskFailure when one can not be decoded any more. */

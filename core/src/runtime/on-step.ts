@@ -16,6 +16,7 @@ import type { OnReaction } from '../service/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { handle, handlingOf, TaskFailure } from './handle.ts'
 import type { TaskContext } from './handler-context.ts'
+import { expiresUnlessHeld, isHeldBy, memoryEnd, withLetter, withoutLetter, type Held } from './held-memory.ts'
 import { whenThere, type Soon } from './soon.ts'
 import { laneOf, workId, type Task } from './work.ts'
 
@@ -26,12 +27,10 @@ export interface FencedAction {
 }
 
 /** The body of a fence record. */
-export interface Fence {
+export interface Fence extends Held {
   /** `open`: nothing has happened, and it is there only because of the letters. */
   readonly state: 'open' | 'done' | 'cancelled' | 'undone' | 'unknown'
   readonly actions: readonly FencedAction[]
-  /** Dead letters of action and undo, by the id of their work. They may be redriven at any time: until then it is not forgotten. */
-  readonly letters?: readonly string[]
 }
 
 /** What a step found out: the task is done, or it needs a call first. */
@@ -62,27 +61,15 @@ function saveFence(batch: BatchTx, task: Task, fence: Fence): void {
     lane: null,
     seq: 0,
     due: null,
-    expires: fenceExpires(fence, batch.nowMs + batch.context.settings.retention.memoryMs),
+    expires: expiresUnlessHeld(fence, memoryEnd(batch)),
     content: letters.length > 0 ? fence : { state: fence.state, actions: fence.actions },
   })
 }
 
-/** When a fence may be forgotten, if nothing holds it. */
-export const fenceExpires = ({ letters = [] }: Fence, otherwise: number): number | null =>
-  letters.length > 0 ? null : otherwise
-
-/** The fence without the dead letter of this work. */
-export const withoutLetter = <Of extends Fence>(fence: Of, work: string): Of => ({
-  ...fence,
-  letters: fence.letters?.filter((letter) => letter !== work),
-})
-
-const holds = (fence: Fence, task: Task): boolean => fence.letters?.includes(workId(task)) ?? false
-
 /** Takes the task out of the work: it is none of the reaction's business. */
 export async function leave(batch: BatchTx, task: Task): Promise<void> {
   const fence = fenceKeyOf(task) === null ? undefined : await loadFence(batch, task)
-  if (fence && holds(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
+  if (fence && isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
   await batch.done(task)
 }
 
@@ -106,7 +93,7 @@ async function runFenced(batch: BatchTx, task: Task): Promise<StepResult> {
   if (fence?.state === 'cancelled' || fence?.state === 'undone') {
     batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'undone' }))
     batch.note(handlingOf(task, 'run'), 'prevented', 'undone before it could happen')
-    if (holds(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
+    if (isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
     await batch.done(task)
     return undefined
   }
@@ -145,7 +132,7 @@ export async function runUndo(batch: BatchTx, task: Task): Promise<StepResult> {
     }
     saveFence(batch, task, withoutLetter({ ...fence, state: 'undone', actions: [] }, workId(task)))
     batch.note(handling, 'undone', `${fence.actions.length} action${fence.actions.length === 1 ? '' : 's'} undone`)
-  } else if (holds(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
+  } else if (isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
   await batch.done(task)
   return undefined
 }
@@ -180,11 +167,10 @@ export function actionData(task: Task, action: FencedAction): unknown {
  */
 export async function holdFence(batch: BatchTx, task: Task): Promise<void> {
   if (!reactionOf(task).undo) return
-  const fence = (await loadFence(batch, task)) ?? { state: 'open', actions: [] }
-  const letters = [...(withoutLetter(fence, workId(task)).letters ?? []), workId(task)]
+  const fence = withLetter<Fence>((await loadFence(batch, task)) ?? { state: 'open', actions: [] }, task)
   const mayHaveCalled = task.role === 'trigger' && task.called && ['open', 'done', 'unknown'].includes(fence.state)
-  if (!mayHaveCalled) return saveFence(batch, task, { ...fence, letters })
+  if (!mayHaveCalled) return saveFence(batch, task, fence)
   const others = fence.actions.filter((action) => action.event.id !== task.event.id)
   const action = { event: task.event, ...(task.result && { result: task.result }) }
-  saveFence(batch, task, { state: 'unknown', actions: [...others, action], letters })
+  saveFence(batch, task, { ...fence, state: 'unknown', actions: [...others, action] })
 }

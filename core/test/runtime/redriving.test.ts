@@ -182,3 +182,26 @@ test('a filter without a value, or with a name that there is not, changes nothin
   await assert.rejects(deadLetters.list({ srevice: 's' } as object), { code: 'OPTION_INVALID' })
   assert.equal((await deadLetters.list()).length, 3)
 })
+
+test('a join is remembered for as long as a letter of one of its parts may be redriven', async () => {
+  let isDown = true
+  const joined: string[] = []
+  const join = service('s').all([Made, Gone], { retry: { attempts: 1 } }, ([{ id }]) => {
+    if (isDown) throw new Error('down')
+    joined.push(id)
+  })
+  const retention = { events: '30m', memory: '1h', every: '1m' } as const
+  await using w = await world([join], { errors, retention })
+  await w.publish([Made({ id: 'a' }), Gone({ id: 'a' }), Made({ id: 'b' }), Gone({ id: 'b' })])
+  await w.advance('8h')
+  const [, second] = await w.app.deadLetters.list()
+  await w.app.deadLetters.discard({ id: second!.id }, 'not wanted')
+  await w.advance('8h')
+  isDown = false
+  assert.equal((await w.app.deadLetters.redrive({})).matched, 1)
+  await w.advance('8h')
+  assert.deepEqual(joined, ['a'])
+  // With the letters gone, nothing of both is left.
+  const left = await w.app.ledger.query({ scope: 's', kind: 'join', limit: 10 })
+  assert.deepEqual(left, [])
+})

@@ -278,6 +278,25 @@ test('a topic that does not speak CloudEvents is mapped; a copy is a duplicate, 
   assert.deepEqual(letter.bytes, bytesOf('broken'))
 })
 
+test('a dry run runs no mapping, and a redrive runs it once', async (t) => {
+  const hub = memoryHub()
+  let runs = 0
+  const map = () => {
+    runs += 1
+    throw new Error('wrong')
+  }
+  const oracle = service('oracle').on(Asked, () => {})
+  const foreign = { 'legacy.questions': { events: [Asked], map } }
+  const { deadLetters } = await app(t, { services: [oracle], wires: [{ wire: hub.wire(), foreign }] })
+  hub.inject('legacy.questions', bytesOf('{}'), {})
+  await until('the letter', async () => (await deadLetters.list()).length === 1)
+  runs = 0
+  assert.equal((await deadLetters.redrive({}, { dryRun: true })).matched, 1)
+  assert.equal(runs, 0)
+  assert.equal((await deadLetters.redrive({})).matched, 0)
+  assert.equal(runs, 1)
+})
+
 test('a subscription whose messages were dropped refuses to start, unless the loss is accepted', async (t) => {
   const hub = memoryHub()
   const path = ledgerFile(t)

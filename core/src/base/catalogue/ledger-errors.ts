@@ -48,7 +48,7 @@ export const ledgerErrors = {
     retryable: true,
     what: (d) => `${d.reader} no longer holds partitions ${d.partitions.join(', ')}; another process took them over`,
     fix: () =>
-      'Nothing to do: this process commits nothing for them. If it happens often, raise `leaseMs` or find what blocks the event loop.',
+      'Nothing to do: this process commits nothing for them. If it happens often, raise `lease` of start() or find what blocks the event loop.',
   }),
   CONFORMANCE_FAILED: spec<{ promise: string; expected: string; got: string }>({
     retryable: false,

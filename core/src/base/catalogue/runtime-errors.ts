@@ -71,7 +71,7 @@ export const runtimeErrors = {
   DEAD_LETTER_UNKNOWN: spec<{ id: string }>({
     retryable: false,
     what: (d) => `there is no dead letter ${d.id}`,
-    fix: () => 'List them with app.deadLetters.list(); it may have been redriven, discarded or expired.',
+    fix: () => 'List them with app.deadLetters.list(); it may have been redriven or discarded.',
   }),
   DISCARD_REASON_NEEDED: spec<{ matched: number }>({
     retryable: false,

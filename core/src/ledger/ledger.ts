@@ -239,7 +239,10 @@ export interface Ledger {
    * Runs `work` in a transaction and resolves after its commit is durable. When `work` throws, everything is rolled
    * back and its error is thrown on. Concurrent calls may share one commit, but never each other's failure.
    *
-   * @throws QuadrilleError `LEDGER_BUSY` or `LEDGER_CONFLICT` (retryable): nothing was committed; `work` may be run again.
+   * @throws QuadrilleError `LEDGER_BUSY` or `LEDGER_CONFLICT`: nothing was committed; `work` may be run again.
+   *   `LEDGER_UNREACHABLE`: the same, as the connection was lost before COMMIT was sent, or there was none; thrown instead
+   *   of what `work` makes of that. `LEDGER_OUTCOME_UNKNOWN`: it was lost while COMMIT was under way, and whether that has
+   *   happened could not be found out; `work` must not be run again. What {@link LedgerTx.hold} throws, when it is asked late.
    */
   transact<T>(work: (tx: LedgerTx) => Promise<T>): Promise<T>
   /**

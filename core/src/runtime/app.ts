@@ -14,7 +14,7 @@ import type { CreatedEvent, TraceContext, Tracing } from './tracing.ts'
 /** Options of {@link start}. */
 export interface StartOptions {
   readonly services: readonly AnyService[]
-  /** Default: SQLite in memory, with one line that says so. */
+  /** Default: SQLite in memory; a line to `log.info` says so. */
   readonly ledger?: Ledger
   /** What carries events to and from other ledgers. Default: none; services that share a ledger need none. */
   readonly wires?: readonly (Wire | WireOptions)[]
@@ -136,7 +136,7 @@ export interface DeadLetter {
 
 /** Dead letters: look, put back, or discard. */
 export interface DeadLetters {
-  /** At most `limit` (default 100) letters, oldest first. */
+  /** At most `limit` (default 100) letters, oldest first: of the readers of this process, and of what was received. */
   list(filter?: DeadLetterFilter & { readonly limit?: number }): Promise<readonly DeadLetter[]>
   /** @throws QuadrilleError `DEAD_LETTER_UNKNOWN`. */
   show(id: string): Promise<DeadLetter>
@@ -151,7 +151,9 @@ export interface DeadLetters {
    * is put back is handled in the order of its key: behind earlier events that wait, or are held as dead letters.
    *
    * @param filter - `{}` for all; a condition that is there must have a value.
-   * @throws QuadrilleError `OPTION_INVALID` for names that there are not, and conditions without a value.
+   * @throws QuadrilleError `OPTION_INVALID` for names that there are not, conditions without a value, and a `rate` that is
+   *   not above 0; `APP_STOPPED`, `NESTED_TRANSACTION`; and of the ledger what {@link App.transact} throws. Each letter has
+   *   a transaction of its own: those before it stay put back, and a further call does the rest.
    */
   redrive(
     filter: DeadLetterFilter,
@@ -160,7 +162,8 @@ export interface DeadLetters {
   /**
    * Removes letters; the reason is kept with the conversation. What a removed one has held up goes on.
    *
-   * @throws QuadrilleError `DISCARD_REASON_NEEDED`, `OPTION_INVALID` as for a redrive.
+   * @throws QuadrilleError `DISCARD_REASON_NEEDED`; `OPTION_INVALID`, `APP_STOPPED`, `NESTED_TRANSACTION`, and what the
+   *   ledger throws, as for a redrive.
    */
   discard(filter: DeadLetterFilter, reason: string): Promise<{ readonly matched: number }>
 }
@@ -209,14 +212,27 @@ export interface App {
    * Runs `work` in a transaction of the service's database and appends the events it returns in the same transaction.
    * Resolves when both are durable.
    *
-   * @throws what `work` throws, everything rolled back; QuadrilleError `EVENT_TOO_LARGE`, `APP_STOPPED`, `SERVICE_UNKNOWN`.
+   * `work` may be run again, up to 20 times and each time in a new transaction: after a collision, after a connection that
+   * was lost before anything was committed, and when it shared a transaction with other calls that was undone. So it must do
+   * nothing that can not be rolled back. Only work that never touched `db` is run once; its events keep their ids.
+   *
+   * @throws what `work` throws, everything rolled back; QuadrilleError `EVENT_FOREIGN_VALUE` or `EVENT_TOO_LARGE` for what it
+   *   returns; `APP_STOPPED`, `SERVICE_UNKNOWN`, or `NESTED_TRANSACTION` inside a handler or another `work`; `LEDGER_BUSY`,
+   *   or after 20 tries `LEDGER_CONFLICT` or `LEDGER_UNREACHABLE`: nothing was committed; `LEDGER_OUTCOME_UNKNOWN`: look
+   *   whether it was, before you do it again.
    */
   transact<Db>(
     service: Service<Db>,
     work: (context: TransactContext<Db>) => Returned | Promise<Returned>,
     options?: PublishOptions,
   ): Promise<Token>
-  /** Appends events that need no rows of their own. Durable on return; an id that is known already is dropped. */
+  /**
+   * Appends events that need no rows of their own. Durable on return; an id that is known already is dropped.
+   *
+   * @throws QuadrilleError `EVENT_FOREIGN_VALUE` for what no contract has made, or more than 1,000 events;
+   *   `EVENT_TOO_LARGE`, `APP_STOPPED`, `NESTED_TRANSACTION`; and of the ledger what {@link App.transact} throws. After
+   *   `LEDGER_OUTCOME_UNKNOWN` it may be called again with the same ids.
+   */
   publish(events: Emitted | readonly Emitted[], options?: PublishOptions): Promise<Token>
   /**
    * Takes events from outside as CloudEvents JSON bytes, one event an item. Durable on return: appended, dropped as a
@@ -236,7 +252,8 @@ export interface App {
   readonly deadLetters: DeadLetters
   /**
    * What has happened in a conversation so far: events, retries, compensations, dead letters. Of all services of the ledger, also
-   * those that do not run here; of their reactions with a `filter` only what has left a trace.
+   * those that do not run here; of their reactions with a `filter` only what has left a trace. At most the first 10,000 events
+   * and the first 10,000 notes: what is beyond is left out, and nothing says so.
    */
   flow(correlationId: string): Promise<Flow>
   health(): Promise<Health>

@@ -1,5 +1,6 @@
 /** CloudEvents 1.0, in JSON (structured mode) and with attributes beside the data (binary mode): how events leave a ledger and come into one. */
 import { QuadrilleError } from '../base/errors.ts'
+import { idCharsMax, nameCharsMax, numberMax, textProblem } from '../base/kept-text.ts'
 import type { NewEvent } from './event-record.ts'
 
 /** A CloudEvents 1.0 event as JSON, with the extension attributes that Quadrille uses. */
@@ -36,7 +37,8 @@ const own = new Set(
   ).split(' '),
 )
 
-const idCharsMax = 200
+/** Nothing is found by it, and it may be long: the specification asks for 512 characters at least. */
+const tracestateCharsMax = 4_096
 const jsonContent = /^[^/]+\/([^;]+\+)?json\s*(;|$)/i
 const timestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -156,8 +158,7 @@ export function fromBinaryEvent(
 
 function fromAttributes(json: Readonly<Record<string, unknown>>, dataOf: () => string, receivedMs: number): NewEvent {
   if (json['specversion'] !== '1.0') fail(`specversion is ${JSON.stringify(json['specversion'])}, expected "1.0"`)
-  const id = text(json, 'id') ?? fail('id is missing')
-  if (id.length > idCharsMax) fail(`id is longer than ${idCharsMax} characters`)
+  const id = text(json, 'id', idCharsMax) ?? fail('id is missing')
   const type = text(json, 'type') ?? fail('type is missing')
   const source = text(json, 'source') ?? fail('source is missing')
   const contentType = text(json, 'datacontenttype')
@@ -177,7 +178,7 @@ function fromAttributes(json: Readonly<Record<string, unknown>>, dataOf: () => s
     hops: whole(json, 'hops') ?? 0,
     reaction: text(json, 'reaction'),
     traceparent: text(json, 'traceparent'),
-    tracestate: text(json, 'tracestate'),
+    tracestate: text(json, 'tracestate', tracestateCharsMax),
     data: dataOf(),
     extensions: extensionsOf(json),
   }
@@ -202,12 +203,11 @@ function parsed(bytes: Uint8Array): { readonly text: string; readonly value: unk
   }
 }
 
-function text(json: Readonly<Record<string, unknown>>, name: string): string | null {
+function text(json: Readonly<Record<string, unknown>>, name: string, charsMax = nameCharsMax): string | null {
   const value = json[name]
   if (value === undefined || value === null) return null
-  if (typeof value !== 'string' || value === '') fail(`${name} is not a non-empty string`)
-  // PostgreSQL can not store it, and one such event would stop the ledger from taking all others.
-  if ((value as string).includes('\u0000')) fail(`${name} contains a NUL character`)
+  const problem = textProblem(value, charsMax)
+  if (problem !== undefined) fail(`${name} ${problem}`)
   return value as string
 }
 
@@ -215,7 +215,8 @@ function whole(json: Readonly<Record<string, unknown>>, name: string): number | 
   const value = json[name]
   if (value === undefined || value === null) return null
   const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value
-  if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < 0) fail(`${name} is not a whole number`)
+  if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > numberMax)
+    fail(`${name} is not a whole number up to ${numberMax}`)
   return number as number
 }
 

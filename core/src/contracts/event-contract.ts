@@ -1,5 +1,6 @@
 /** Event types: a name, a key, and a schema for each version. The contract is also the factory of its events. */
 import { QuadrilleError } from '../base/errors.ts'
+import { idCharsMax, nameCharsMax, textProblem } from '../base/kept-text.ts'
 import { jsonForm } from './json-form.ts'
 import { checkValue, invalid, jsonSchemaOf, preview } from './schema-check.ts'
 import { checkedPattern, matchesPattern, patternText, type Pattern } from './pattern.ts'
@@ -203,12 +204,18 @@ function makeContract(type: string, key: string, versions: readonly ContractVers
     const payload = jsonForm(place, input)
     const data = checkValue(place, payload)
     const keyValue = (data as Record<string, unknown> | null | undefined)?.[key]
-    // PostgreSQL can not store NUL in a text, and a key must mean the same in every ledger on its way.
-    if (typeof keyValue !== 'string' || keyValue === '' || keyValue.includes('\u0000')) {
-      const message = 'the key must be a non-empty string without NUL characters'
-      throw invalid(place, { issues: [{ path: key, message }], value: keyValue })
+    const keyProblem = textProblem(keyValue, nameCharsMax)
+    if (keyProblem !== undefined)
+      throw invalid(place, { issues: [{ path: key, message: `the key ${keyProblem}` }], value: keyValue })
+    const made = {
+      [emittedBrand]: true as const,
+      type,
+      version: last.version,
+      key: keyValue as string,
+      data,
+      payload,
+      contract,
     }
-    const made = { [emittedBrand]: true as const, type, version: last.version, key: keyValue, data, payload, contract }
     return options?.id === undefined ? made : { ...made, id: checkedId(options.id) }
   }
   const contract: AnyContract = Object.assign(factory, {
@@ -234,14 +241,13 @@ function makeContract(type: string, key: string, versions: readonly ContractVers
   return Object.freeze(contract)
 }
 
-const idCharsMax = 200
-
 function checkedId(id: unknown): string {
-  if (typeof id === 'string' && id.length >= 1 && id.length <= idCharsMax && !id.includes('\u0000')) return id
+  const problem = textProblem(id, idCharsMax)
+  if (problem === undefined) return id as string
   throw new QuadrilleError('OPTION_INVALID', {
     option: 'id',
     value: preview(id),
-    expected: `a string of 1 to ${idCharsMax} characters other than NUL`,
+    expected: `a string of 1 to ${idCharsMax} characters (this one ${problem})`,
   })
 }
 

@@ -1,6 +1,7 @@
 /** From what a handler returned to what is appended: checked, numbered, and put into its conversation. */
 import { Buffer } from 'node:buffer'
 import { QuadrilleError } from '../base/index.ts'
+import { nameCharsMax, textProblem } from '../base/kept-text.ts'
 import { isEmitted, type AnyContract, type Emitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
 import type { Returned } from '../service/index.ts'
 import type { Settings } from './settings.ts'
@@ -54,13 +55,15 @@ const shown = (value: unknown): string =>
 /**
  * Makes the events to append.
  *
- * @throws QuadrilleError `EVENT_UNDECLARED` or `EVENT_TOO_LARGE`.
+ * @throws QuadrilleError `EVENT_UNDECLARED` or `EVENT_TOO_LARGE`; `OPTION_INVALID` for a conversation or cause that can not be kept.
  */
 export function newEvents(
   emitted: readonly Emitted[],
   emitter: Emitter,
   settings: Pick<Settings, 'env' | 'eventBytesMax' | 'traceContext'>,
 ): readonly NewEvent[] {
+  checkGiven('correlationId', emitter.correlationId)
+  checkGiven('causationId', emitter.causationId)
   let first: string | undefined
   return emitted.map((one) => {
     checkDeclared(one, emitter)
@@ -89,6 +92,13 @@ export function newEvents(
       extensions: null,
     }
   })
+}
+
+function checkGiven(option: string, value: string | undefined): void {
+  const problem = value === undefined ? undefined : textProblem(value, nameCharsMax)
+  if (problem === undefined) return
+  const expected = `a string of 1 to ${nameCharsMax} characters (this one ${problem})`
+  throw new QuadrilleError('OPTION_INVALID', { option, value: JSON.stringify(value), expected })
 }
 
 function checkDeclared({ type }: Emitted, { declared, where }: Emitter): void {

@@ -176,6 +176,15 @@ test('bytes that are no CloudEvents 1.0 JSON event are refused, each with its re
     [bytes({ ...minimal, data: undefined, data_base64: 'AA==' }), /data_base64 is not supported/],
     [bytes({ ...minimal, datacontenttype: 'text/plain' }), /datacontenttype is text\/plain/],
     [bytes({ ...minimal, id: 'x'.repeat(201) }), /id is longer than 200/],
+    ...['partitionkey', 'subject', 'correlationid', 'causationid', 'source', 'type', 'reaction'].map(
+      (name): [Uint8Array, RegExp] => [
+        bytes({ ...minimal, [name]: 'x'.repeat(501) }),
+        new RegExp(`${name} is longer than 500 characters`),
+      ],
+    ),
+    [bytes({ ...minimal, partitionkey: 'half \ud83d' }), /partitionkey is not well-formed Unicode/],
+    [bytes({ ...minimal, hops: 2 ** 31 }), /hops is not a whole number up to 2147483647/],
+    [bytes({ ...minimal, dataversion: 2 ** 31 }), /dataversion is not a whole number up to 2147483647/],
   ]
   for (const [message, reason] of wrong) {
     assert.throws(() => fromCloudEvent(message), { code: 'EVENT_UNDECODABLE', message: reason }, String(reason))

@@ -166,13 +166,26 @@ test('a key or an id with a NUL character is refused: not every database can sto
   assert.equal(Plain({ id: 'a', note: '\u0000' }).key, 'a')
 })
 
+test('a key that a database can not find by, or gives back changed, is refused', () => {
+  const Plain = event('plain', { key: 'id', schema: z.object({ id: z.string() }) })
+  assert.equal(Plain({ id: '€'.repeat(500) }).key.length, 500)
+  assert.throws(() => Plain({ id: 'x'.repeat(501) }), { code: 'EVENT_INVALID', message: /longer than 500 characters/ })
+  assert.throws(() => Plain({ id: 'half \ud83d' }), { code: 'EVENT_INVALID', message: /not well-formed Unicode/ })
+})
+
 test('the key must be a text that is not empty, also after a transformation', () => {
   const schema = z.object({ id: z.string().transform((id) => id.trim()) })
   const Trimmed = event('trimmed', { key: 'id', schema })
   assert.equal(Trimmed({ id: ' 7 ' }).key, '7')
-  assert.throws(() => Trimmed({ id: '  ' }), { code: 'EVENT_INVALID', message: /id: the key must be/ })
+  assert.throws(() => Trimmed({ id: '  ' }), {
+    code: 'EVENT_INVALID',
+    message: /id: the key is not a non-empty string/,
+  })
   const Elsewhere = event('elsewhere', { key: 'orderId' as 'id', schema: z.object({ id: z.string() }) })
-  assert.throws(() => Elsewhere({ id: '1' }), { code: 'EVENT_INVALID', message: /orderId: the key must be/ })
+  assert.throws(() => Elsewhere({ id: '1' }), {
+    code: 'EVENT_INVALID',
+    message: /orderId: the key is not a non-empty string/,
+  })
 })
 
 test('an id of the caller is kept; one that is no text of 1 to 200 characters is refused', () => {

@@ -35,7 +35,7 @@ export interface StartOptions {
   readonly eventBytesMax?: number
   /** The most events of one conversation. Default 10,000. */
   readonly conversationEventsMax?: number
-  /** A handler that holds the transaction open for longer is warned about. Default '250ms'. */
+  /** A handler that holds the transaction open for longer is warned about, also while it runs. Default '250ms'. */
   readonly slowHandler?: Duration
   /** What is forgotten, and when. */
   readonly retention?: RetentionOptions
@@ -187,6 +187,7 @@ export interface Health {
   readonly ok: boolean
   readonly problems: readonly string[]
   readonly ledger: LedgerHealth
+  /** None, as of `wires`, while the ledger does not answer because a handler holds it; `problems` says so. */
   readonly readers: readonly ReaderHealth[]
   readonly wires: readonly WireReport[]
 }
@@ -273,7 +274,8 @@ export interface App {
   quiet(): Promise<void>
   /**
    * Takes nothing new, finishes what is in hand within `deadline` (default '10s'), aborts the rest (it is not lost: the
-   * next process takes it up), gives back leases and closes the ledger. Idempotent.
+   * next process takes it up), gives back leases and closes the ledger. It goes without a handler that does not end even then:
+   * its transaction stays open until the process ends, which nothing of SQLite's ledger and the app keeps alive. Idempotent.
    */
   stop(options?: { readonly deadline?: Duration }): Promise<void>
 }

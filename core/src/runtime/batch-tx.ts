@@ -195,9 +195,14 @@ export class BatchTx {
 
   /** How long a handler has held up the transaction: side by side, only while it was the next to end. */
   held(startedAt: number, endedAt: number): number {
-    const from = Math.max(startedAt, this.#endedAt)
+    const from = this.holdsSince(startedAt)
     this.#endedAt = endedAt
     return endedAt - from
+  }
+
+  /** The same for one that still runs: since when it has been the next to end. */
+  holdsSince(startedAt: number): number {
+    return Math.max(startedAt, this.#endedAt)
   }
 
   /** Adds events to append at the end of the transaction, in the order of the tasks. */

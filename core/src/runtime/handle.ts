@@ -5,6 +5,7 @@ import type { BatchTx } from './batch-tx.ts'
 import { emittedList, newEvents } from './emit.ts'
 import { TaskContext } from './handler-context.ts'
 import type { Handling } from './hooks.ts'
+import type { RunningHandler } from './running-handlers.ts'
 import type { Soon } from './soon.ts'
 import type { Traced } from './tracing.ts'
 import type { Task } from './work.ts'
@@ -44,13 +45,14 @@ export const handlingOf = (task: Task, role: Handling['role']): Handling => ({
  * @throws TaskFailure when it throws, also for a collision, or returns something wrong.
  */
 export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun): Soon<void> {
-  const { tools, settings } = batch.context
+  const { tools, settings, running } = batch.context
   const context = new TaskContext(tasks[0]!, tools, { openDb: batch.opener(tasks), result: how.result, done: how.done })
   const traced = settings.tracing?.begin({
     what: 'handler',
     handlings: tasks.map((task) => handlingOf(task, how.role)),
   })
-  const ran: Ran = { tasks, how, startedAt: settings.env.elapsed(), traced }
+  const startedAt = settings.env.elapsed()
+  const ran: Ran = { tasks, how, startedAt, traced, holdsSince: () => batch.holdsSince(startedAt), isWarned: false }
   let returned: unknown
   try {
     returned = traced ? traced.inside(() => how.run(context)) : how.run(context)
@@ -60,17 +62,21 @@ export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun):
   // Query builders return thenables that are no promises.
   if (typeof (returned as { then?: unknown } | undefined | null)?.then !== 'function')
     return take(batch, ran, returned as Returned)
+  running.add(ran)
   return Promise.resolve(returned as Promise<Returned>).then(
-    (later) => take(batch, ran, later),
+    (later) => {
+      running.remove(ran)
+      return take(batch, ran, later)
+    },
     (error: unknown) => {
+      running.remove(ran)
       throw failureOf(ran, error)
     },
   )
 }
 
-/** A handler that has run. */
-interface Ran {
-  readonly tasks: readonly Task[]
+/** A handler that runs, or has run. */
+interface Ran extends RunningHandler {
   readonly how: HandlerRun
   readonly startedAt: number
   readonly traced: Traced | undefined
@@ -116,12 +122,12 @@ function eventsOf(batch: BatchTx, { tasks, how, traced }: Ran, returned: Returne
 }
 
 /** What is told after the commit about a handler that has done its work. */
-function handled(batch: BatchTx, { tasks, how, startedAt }: Ran, emitted: readonly NewEvent[]): void {
+function handled(batch: BatchTx, { tasks, how, startedAt, isWarned }: Ran, emitted: readonly NewEvent[]): void {
   const { tell, settings } = batch.context
   const heldMs = batch.held(startedAt, settings.env.elapsed())
   const first = tasks[0]!
   const { breaker, reaction, service } = first.state
-  if (heldMs > settings.slowHandlerMs) warnSlow(batch, handlingOf(first, how.role), heldMs)
+  if (heldMs > settings.slowHandlerMs) warnSlow(batch, handlingOf(first, how.role), { heldMs, isWarned })
   if (breaker) {
     batch.after(() => {
       const closed = breaker.succeeded()
@@ -145,9 +151,14 @@ function handled(batch: BatchTx, { tasks, how, startedAt }: Ran, emitted: readon
   })
 }
 
-function warnSlow(batch: BatchTx, handling: Handling, heldMs: number): void {
+/** What was a warning while it ran is for those who want to know how long it has taken. */
+function warnSlow(
+  batch: BatchTx,
+  handling: Handling,
+  { heldMs, isWarned }: { readonly heldMs: number; readonly isWarned: boolean },
+): void {
   const { service, reaction } = handling
-  batch.context.tools.log.warn(
+  batch.context.tools.log[isWarned ? 'info' : 'warn'](
     { service, reaction, heldMs: Math.round(heldMs), eventId: handling.event.id },
     `${service}/${reaction} held the transaction open for ${Math.round(heldMs)} ms; move what is slow into \`call\``,
   )

@@ -1,10 +1,12 @@
 /** Looks at everything and says what needs a person. */
 import type { Ledger } from '../ledger/index.ts'
+import { sleep } from '../base/index.ts'
 import type { Health, ReaderHealth } from './app.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
 import { firstEvent } from './first-event.ts'
 import type { Reader } from './reader.ts'
 import { keepers } from './retirement.ts'
+import type { RunningHandlers } from './running-handlers.ts'
 import type { Settings } from './settings.ts'
 import { receiveScope } from './wires/intake.ts'
 import type { WireReport } from './wires/wire-report.ts'
@@ -13,19 +15,46 @@ import type { WireReport } from './wires/wire-report.ts'
 const oldestMsMax = 60_000
 /** More dead letters are not looked into. */
 const lettersMax = 1_000
+/** How long the ledger may take to answer while a handler holds it, and how often it is then looked whether one does. */
+const answerMs = 1_000
 
-/** Puts the report of `app.health()` together. */
-export async function healthReport(context: {
+/** What is looked at. */
+interface HealthContext {
   ledger: Ledger
   settings: Settings
   readers: readonly Reader[]
   running: () => readonly string[]
-  wires: readonly WireReport[]
-}): Promise<Health> {
+  handlers: RunningHandlers
+  wires: () => Promise<readonly WireReport[]>
+}
+
+/** Puts the report of `app.health()` together; without what only the ledger knows when it waits for a handler that holds it. */
+export async function healthReport(context: HealthContext): Promise<Health> {
+  const ended = new AbortController()
+  const full = fullReport(context).finally(() => ended.abort())
+  for (;;) {
+    await Promise.race([full, sleep(context.settings.env, answerMs, ended.signal)])
+    if (ended.signal.aborted) return full
+    const problems = context.handlers.problems()
+    if (problems.length === 0) continue
+    // It may still end, or fail, when the app is stopped.
+    full.catch(() => {})
+    return withoutLedger(context, problems)
+  }
+}
+
+function withoutLedger({ ledger, readers }: HealthContext, problems: readonly string[]): Health {
+  const silent = `${ledger.name} does not answer meanwhile`
+  const known = readers.map(({ leases }) => leases.position).filter(Number.isFinite)
+  const facts = { ok: false, head: Math.max(0, ...known), problems: [silent], facts: {} }
+  return { ok: false, problems: [...problems, silent], ledger: facts, readers: [], wires: [] }
+}
+
+async function fullReport(context: HealthContext): Promise<Health> {
   const { ledger, settings } = context
   const ledgerHealth = await ledger.health()
   const readers = await Promise.all(context.readers.map((reader) => readerHealth(reader, ledgerHealth.head, settings)))
-  const problems = [...ledgerHealth.problems]
+  const problems = [...context.handlers.problems(), ...ledgerHealth.problems]
   const received = await ledger.count({ scope: receiveScope, kind: deadKind })
   if (received > 0)
     problems.push(`${received} received message${received === 1 ? '' : 's'} could not be read: dead letters`)
@@ -39,7 +68,7 @@ export async function healthReport(context: {
     if (oldestMs > oldestMsMax && partitionsHeld > 0)
       problems.push(`${reader} is ${backlog} events behind, the oldest ${Math.round(oldestMs / 1_000)} s old`)
   }
-  const { wires } = context
+  const wires = await context.wires()
   for (const wire of wires) problems.push(...wire.problems)
   problems.push(...(await keepers(ledger, context)))
   return { ok: ledgerHealth.ok && problems.length === 0, problems, ledger: ledgerHealth, readers, wires }

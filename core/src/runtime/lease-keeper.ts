@@ -2,7 +2,7 @@
  * Keeps the leases of a reader: renews them well before they end, notices gains and losses, gives back what is beyond
  * the fair share, and hands everything back at the end. The truth is in the ledger, where `hold` proves every commit; this is only what the process believes.
  */
-import type { Cancel } from '../base/index.ts'
+import { isQuadrilleError, type Cancel } from '../base/index.ts'
 import { partitionCount } from '../contracts/index.ts'
 import type { Lease } from '../ledger/index.ts'
 import type { ReaderContext } from './reader-context.ts'
@@ -197,9 +197,11 @@ export class LeaseKeeper {
     this.#cancel = env.timer(Math.ceil(beat * beatMs - env.elapsed()), () => {
       const renewed = this.#busy || beat % idleBeats === 0 ? this.#renew([]) : Promise.resolve()
       renewed
-        .catch((error: unknown) =>
-          tools.log.warn({ err: error, reader: this.#context.plan.reader }, 'leases could not be renewed'),
-        )
+        .catch((error: unknown) => {
+          // Nobody can hold anything any more.
+          if (isQuadrilleError(error, 'LEDGER_CLOSED')) this.#ended = true
+          else tools.log.warn({ err: error, reader: this.#context.plan.reader }, 'leases could not be renewed')
+        })
         .finally(() => {
           if (!this.#ended) this.#schedule()
         })

@@ -2,6 +2,7 @@
 import type { Ledger } from '../ledger/index.ts'
 import type { Conversations } from './conversations.ts'
 import type { ContextTools } from './handler-context.ts'
+import type { RunningHandlers } from './running-handlers.ts'
 import type { Telling } from './telling.ts'
 import type { ReaderPlan } from './plan.ts'
 import type { Settings } from './settings.ts'
@@ -15,5 +16,6 @@ export interface ReaderContext {
   readonly tell: Telling
   readonly tools: ContextTools
   readonly conversations: Conversations
+  readonly running: RunningHandlers
   readonly transactions: SharedBatches
 }

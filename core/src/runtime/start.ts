@@ -15,6 +15,7 @@ import { Reader } from './reader.ts'
 import { registerService } from './registration.ts'
 import { retire } from './retirement.ts'
 import { Retention } from './retention.ts'
+import { RunningHandlers } from './running-handlers.ts'
 import { settingsOf, type Settings } from './settings.ts'
 import { SharedBatches } from './shared-batches.ts'
 import { Telling } from './telling.ts'
@@ -80,6 +81,7 @@ class RunningApp implements App {
   readonly #waiting: Waiting
   readonly #retention: Retention
   readonly #wires: Wires
+  readonly #handlers: RunningHandlers
   readonly #abort = new AbortController()
   readonly #tools: ReturnType<typeof contextTools>
   #readers: readonly Reader[] = []
@@ -98,6 +100,7 @@ class RunningApp implements App {
     this.#tell = new Telling([own, ...settings.hooks], settings.log)
     this.#tools = contextTools(settings.env, settings.log, this.#abort.signal)
     const check = (operation: string) => this.#check(operation)
+    this.#handlers = new RunningHandlers(settings)
     this.#waiting = new Waiting({ env: settings.env, ledger, check, readers: () => this.#readers })
     this.#publishing = new Publishing({ settings, ledger, tell: this.#tell, tools: this.#tools })
     this.#wires = new Wires({ settings, ledger, tell: this.#tell, tools: this.#tools, publishing: this.#publishing })
@@ -128,7 +131,7 @@ class RunningApp implements App {
         const conversations = new Conversations(this.ledger, this.#settings.conversationEventsMax)
         const { ledger } = this
         const shared = { ledger, settings: this.#settings, tell: this.#tell, tools: this.#tools, transactions }
-        readers.push(new Reader({ ...shared, plan, conversations }))
+        readers.push(new Reader({ ...shared, plan, conversations, running: this.#handlers }))
       }
     }
     this.#readers = readers
@@ -159,7 +162,8 @@ class RunningApp implements App {
       settings: this.#settings,
       readers: this.#readers,
       running: () => this.#running(),
-      wires: await this.#wires.reports(),
+      handlers: this.#handlers,
+      wires: () => this.#wires.reports(),
     })
   }
 
@@ -207,6 +211,7 @@ class RunningApp implements App {
     ])
     await this.#wires.stop()
     this.#forget()
+    this.#handlers.stop()
     this.#ended = true
     for (const resolve of this.#quiet.splice(0)) resolve()
     await this.ledger.close()
@@ -227,11 +232,24 @@ class RunningApp implements App {
     for (const reader of this.#readers) reader.abort()
     this.#wires.abort()
     await sleep(env, afterAbortMs, ended)
-    if (!ended.aborted)
-      log.error(
-        { deadlineMs },
-        'stop() goes without a handler or transaction that does not end; the process should exit',
-      )
+    if (ended.aborted) return
+    log.error({ deadlineMs }, 'stop() goes without a handler or transaction that does not end; the process should exit')
+    if (this.#handlers.some) this.#leave()
+  }
+
+  /** A handler may never end, and what would end after it: nothing of that keeps the process alive. */
+  #leave(): void {
+    this.#ended = true
+    this.#forget()
+    this.#handlers.stop()
+    // First the ledger: whoever asks for it from here on is told that it is closed, and ends.
+    this.ledger.close().catch(() => {})
+    void this.#retention.stop()
+    for (const reader of this.#readers) {
+      reader.leases.stop().catch(() => {})
+      reader.wake()
+    }
+    void this.#wires.stop()
   }
 
   /** Idle readers could still be woken by each other; only when all rest at once is everything done. */

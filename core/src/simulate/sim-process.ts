@@ -9,6 +9,7 @@ import type { Hooks } from '../runtime/hooks.ts'
 import type { ReaderPlan } from '../runtime/plan.ts'
 import { Reader } from '../runtime/reader.ts'
 import { registerService } from '../runtime/registration.ts'
+import { RunningHandlers } from '../runtime/running-handlers.ts'
 import { settingsOf, type Settings } from '../runtime/settings.ts'
 import { SharedBatches } from '../runtime/shared-batches.ts'
 import { Telling } from '../runtime/telling.ts'
@@ -100,7 +101,8 @@ export class SimProcess {
     const conversations = new Conversations(ledger, settings.conversationEventsMax, { buckets: 64 })
     const transactions = new SharedBatches(ledger, this.#env)
     this.#plan = plan
-    this.#reader = new Reader({ plan, ledger, settings, tell, tools, conversations, transactions })
+    const running = new RunningHandlers(settings)
+    this.#reader = new Reader({ plan, ledger, settings, tell, tools, conversations, running, transactions })
     await this.#reader.prepare()
     this.look()
   }

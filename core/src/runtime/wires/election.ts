@@ -6,7 +6,7 @@
  *     candidate --holds the partition--> elected --lost, or not renewed in time--> candidate
  *     stop: the lease is given back, and another candidate has it with its next request
  */
-import type { Cancel } from '../../base/index.ts'
+import { isQuadrilleError, type Cancel } from '../../base/index.ts'
 import type { Claim } from '../../ledger/index.ts'
 import type { LeaseContext } from '../lease-keeper.ts'
 
@@ -80,7 +80,9 @@ export class Election {
     this.#cancel = env.timer(leaseMs / 4, () => {
       this.#ask()
         .catch((error: unknown) => {
-          tools.log.warn({ err: error, reader: plan.reader }, 'the lease could not be renewed')
+          // Nobody can be elected any more.
+          if (isQuadrilleError(error, 'LEDGER_CLOSED')) this.#ended = true
+          else tools.log.warn({ err: error, reader: plan.reader }, 'the lease could not be renewed')
           if (env.elapsed() - this.#renewedAt > leaseMs) this.#set(null)
         })
         .finally(() => {

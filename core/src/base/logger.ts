@@ -9,7 +9,12 @@ export interface Logger {
 }
 
 const line = (level: string) => (facts: object, message: string) => {
-  console.error(`quadrille ${level} ${message} ${factsText(facts)}`)
+  console.error(`quadrille ${level} ${message} ${factsText(facts)}${stackOf(facts)}`)
+}
+
+/** Where pino's loggers look for an error, too. */
+function stackOf({ err }: { readonly err?: unknown }): string {
+  return err instanceof Error && err.stack ? `\n${err.stack}` : ''
 }
 
 /** A log line must never be what fails: facts that are not JSON are left out, and the line says so. */
@@ -26,7 +31,7 @@ function errorAsText(_name: string, value: unknown): unknown {
   return value instanceof Error ? value.message : value
 }
 
-/** The default: warnings and errors as one line each on standard error, nothing else. */
+/** The default: warnings and errors as one line each on standard error, followed by the stack of `err`; nothing else. */
 export const consoleLogger: Logger = { debug: () => {}, info: () => {}, warn: line('warn'), error: line('error') }
 
 /** Says nothing. */

@@ -14,7 +14,7 @@ import type { CreatedEvent, TraceContext, Tracing } from './tracing.ts'
 /** Options of {@link start}. */
 export interface StartOptions {
   readonly services: readonly AnyService[]
-  /** Default: SQLite in memory; a line to `log.info` says so. */
+  /** Default: SQLite in memory, with a warning that says so. */
   readonly ledger?: Ledger
   /** What carries events to and from other ledgers. Default: none; services that share a ledger need none. */
   readonly wires?: readonly (Wire | WireOptions)[]

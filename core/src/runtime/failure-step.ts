@@ -15,6 +15,7 @@ import { consumeTimer } from './deadline-step.ts'
 import { handlingOf } from './handle.ts'
 import { holdJoin } from './join-step.ts'
 import { holdFence } from './on-step.ts'
+import type { ReactionState } from './plan.ts'
 import { failedTry, withTry, type FailedTry, type Task, type WorkBody } from './work.ts'
 import type { Handling } from './hooks.ts'
 
@@ -72,7 +73,31 @@ export async function failTask(batch: BatchTx, task: Task, failure: Failure): Pr
   const due = batch.nowMs + backoffMs(retry, tried.failed, failure.jitter)
   batch.park(tried, due)
   batch.note(handling, 'retry', `try ${handling.attempt} failed: ${last.message}`)
-  batch.after(() => tell.tell('failed', { ...handling, error: failure.error, retryAt: due }))
+  batch.after(() => {
+    tell.tell('failed', { ...handling, error: failure.error, retryAt: due })
+    if (tried.failed === 1) warnFirst(batch, task, { error: failure.error, waitMs: due - batch.nowMs })
+  })
+}
+
+/** During an outage each reaction says so only now and then, milliseconds. */
+const warnEveryMs = 1_000
+const warnedAt = new WeakMap<ReactionState, number>()
+
+/** Says that a handling has failed for the first time: nobody should have to wait for the dead letter. */
+function warnFirst(
+  batch: BatchTx,
+  { state, event }: Task,
+  { error, waitMs }: { readonly error: unknown; readonly waitMs: number },
+): void {
+  const { settings, tools } = batch.context
+  const nowMs = settings.env.elapsed()
+  if (nowMs - (warnedAt.get(state) ?? -Infinity) < warnEveryMs) return
+  warnedAt.set(state, nowMs)
+  const [service, reaction] = [state.service.name, state.reaction.name]
+  tools.log.warn(
+    { err: error, service, reaction, eventId: event.id },
+    `${service}/${reaction}: ${event.type} failed and is tried again in ${Math.round(waitMs)} ms: ${failedTry(error, 0).message}`,
+  )
 }
 
 /** True when trying again may help: otherwise it is the event that is wrong, not what the handler depends on. */
@@ -116,7 +141,7 @@ async function bury(batch: BatchTx, task: Task, error: unknown): Promise<void> {
   batch.after(() => {
     tell.tell('dead', { ...handling, error, retryAt: null, code })
     batch.context.tools.log.error(
-      { service: handling.service, reaction: handling.reaction, eventId: task.event.id, letter, code },
+      { err: error, service: handling.service, reaction: handling.reaction, eventId: task.event.id, letter, code },
       `${handling.service}/${handling.reaction}: ${task.event.type} became a dead letter: ${last.message}`,
     )
   })

@@ -47,7 +47,7 @@ import { Wires } from './wires/wires.ts'
 export async function start(options: StartOptions): Promise<App> {
   const settings = settingsOf(options)
   const ledger = options.ledger ?? (await defaultLedger())
-  if (!options.ledger) settings.log.info({}, 'no ledger given: events are kept in memory and end with the process')
+  if (!options.ledger) settings.log.warn({}, 'no ledger given: events are kept in memory and end with the process')
   await ledger.open(settings.env)
   const app = new RunningApp(settings, ledger)
   try {

@@ -58,6 +58,18 @@ test('the console logger prints one line, whatever the facts are', (t) => {
   assert.ok(!lines[1]!.includes('\n'))
 })
 
+test('the console logger prints the stack of an error below its line', (t) => {
+  const printed: string[] = []
+  t.mock.method(console, 'error', (text: string) => printed.push(text))
+  const err = new Error('boom')
+  consoleLogger.warn({ err }, 'one')
+  consoleLogger.warn({ err: 'no error' }, 'two')
+  assert.deepEqual(printed, [
+    `quadrille warn one {"err":"boom"}\n${err.stack}`,
+    'quadrille warn two {"err":"no error"}',
+  ])
+})
+
 test('a timer is never early, can be longer than 24 days, and can be cancelled', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const fired: string[] = []

@@ -13,7 +13,6 @@
  * wrong in any way, the batch is run again one task after the other, which then tells whose fault it was.
  */
 import { isQuadrilleError, sleep } from '../base/index.ts'
-import type { EventRecord } from '../contracts/index.ts'
 import type { Claim } from '../ledger/index.ts'
 import { BatchTx } from './batch-tx.ts'
 import { collect, collectsMs, coalesce, isCoalescing, postponeCoalesced, runTogether } from './collect-step.ts'
@@ -36,7 +35,6 @@ export interface WantedCall {
 
 /** What a batch has led to. */
 export interface BatchResult {
-  readonly appended: readonly EventRecord[]
   readonly calls: readonly WantedCall[]
   /** How long its transactions were held open by its own steps, the longest of them. */
   readonly heldMs: number
@@ -64,7 +62,6 @@ export class BatchRun {
   readonly #tried = new Set<Task>()
   /** Tasks of `batch` reactions that are run alone, because their batch has failed. */
   readonly #alone = new Set<Task>()
-  readonly #appended: EventRecord[] = []
   readonly #calls: WantedCall[] = []
   #heldMs = 0
   #collisions = 0
@@ -85,7 +82,7 @@ export class BatchRun {
   async run(tasks: readonly Task[], claim: Claim): Promise<BatchResult> {
     const first = await this.#attempt(tasks, claim)
     if (first !== 'committed') await this.#inParts(units(tasks), claim, first)
-    return { appended: this.#appended, calls: this.#calls, heldMs: this.#heldMs, collided: this.#collided }
+    return { calls: this.#calls, heldMs: this.#heldMs, collided: this.#collided }
   }
 
   /** After a first try of all at once that did not commit. */
@@ -138,7 +135,7 @@ export class BatchRun {
         await batch.flush()
         this.#heldMs = Math.max(this.#heldMs, settings.env.elapsed() - startedAt)
       })
-      for (const event of batch!.committed()) this.#appended.push(event)
+      batch!.committed()
       this.#calls.push(...calls)
       return 'committed'
     } catch (error) {

@@ -31,7 +31,7 @@ export class BatchTx {
   /** By the turn of who has emitted them, when handlers run side by side. */
   readonly #emitted: (readonly NewEvent[])[] = []
   readonly #turns = new Map<Task, Turn>()
-  #appended: (() => readonly EventRecord[]) | undefined
+  #appended: (() => { readonly events: readonly EventRecord[]; readonly duplicates: number }) | undefined
   /** When the last handler has ended. */
   #endedAt = -Infinity
   readonly #after: (() => void)[] = []
@@ -239,16 +239,18 @@ export class BatchTx {
     const events = this.#emitted.flat()
     if (events.length === 0) return
     const positions = this.tx.appendLast(events)
-    this.#appended = () => appendedOf(events, positions())
+    this.#appended = () => {
+      const appended = appendedOf(events, positions())
+      return { events: appended, duplicates: events.length - appended.length }
+    }
   }
 
-  /**
-   * To be called once, after the commit. Returns the events as appended, duplicates left out, if somebody wants to be told
-   * of them.
-   */
-  committed(): readonly EventRecord[] {
+  /** To be called once, after the commit. Tells what was appended, and how much of it was known already. */
+  committed(): void {
     for (const action of this.#after) action()
-    return this.context.tell.wants('appended') ? (this.#appended?.() ?? []) : []
+    const { tell, plan } = this.context
+    if (!this.#appended || !tell.wants('appended')) return
+    tell.tell('appended', { ...this.#appended(), origin: plan.service.name })
   }
 
   #noticeDue(kind: string, due: number): void {

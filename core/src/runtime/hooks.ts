@@ -34,7 +34,10 @@ export interface Failed extends Handling {
 
 /** All hooks, all optional. Every hook but `call` is called after the transaction that made it true has committed. */
 export interface Hooks {
-  /** Events were appended, by a reaction, a transaction or from outside. `origin` is the service, or null for outside. */
+  /**
+   * Events were appended, by a reaction, a transaction or from outside. `origin` is the service, or null for outside.
+   * `duplicates` were dropped, because their ids were known already; when all were, `events` is empty.
+   */
   appended?(facts: {
     readonly events: readonly EventRecord[]
     readonly duplicates: number

@@ -259,8 +259,6 @@ export class Reader {
       for (const wanted of result.calls) {
         if (!this.#calls.offer(wanted)) wanted.task.state.nextDue.set(wanted.task.state.kinds.work, 0)
       }
-      if (result.appended.length > 0)
-        tell.tell('appended', { events: result.appended, duplicates: 0, origin: plan.service.name })
     } catch (error) {
       // What of it was committed, and what is still to be done, is learned from the ledger.
       this.leases.doubt()

@@ -175,6 +175,30 @@ test('hooks are told only what has been committed, and each fact once', async ()
   assert.deepEqual(facts.sort(), [...expected, 'failed {"id":"k2","n":2}'].sort())
 })
 
+test('what a reaction emits again is told as duplicates, also when nothing else was appended', async () => {
+  const told: unknown[] = []
+  const oracle = service('oracle').on(Asked, { emits: [Answered] }, (asked) => [
+    Answered(asked, { id: 'always the same' }),
+    ...(asked.n === 2 ? [Answered(asked)] : []),
+  ])
+  await using w = await lenientWorld([oracle], {
+    hooks: {
+      appended: ({ events, duplicates, origin }) => {
+        if (origin === 'oracle') told.push([events.length, duplicates])
+      },
+    },
+  })
+  for (const n of [0, 1, 2]) {
+    await w.publish(Asked({ id: 'k', n }))
+    await w.settled()
+  }
+  assert.deepEqual(told, [
+    [1, 0],
+    [0, 1],
+    [1, 1],
+  ])
+})
+
 test('flow() shows each of many events that wait behind one of their key', async () => {
   const oracle = service('oracle').on(Asked, { retry: { base: '1h', max: '1h' } }, () => {
     throw new Error('come back')

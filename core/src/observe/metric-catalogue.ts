@@ -52,7 +52,7 @@ export const hookMetrics = {
   }),
   skipped: metric({
     name: 'quadrille_skipped_total',
-    help: 'Events that a reaction had to leave alone: undone before, coalesced, settled and so on.',
+    help: 'Events that a reaction had to leave alone: undone before it ran, coalesced, nothing to undo, joined.',
     labels: [...perReaction, 'why'],
   }),
   slow: metric({

@@ -175,6 +175,8 @@ export class BatchTx {
   takeProbe(state: ReactionState): boolean {
     if (state.calling > 0 || this.#probed.has(state)) return false
     this.#probed.add(state)
+    const facts = { service: state.service.name, reaction: state.reaction.name, until: state.breaker!.until }
+    this.after(() => this.context.tell.tell('breaker', { ...facts, state: 'probing' }))
     return true
   }
 

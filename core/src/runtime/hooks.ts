@@ -45,15 +45,21 @@ export interface Hooks {
   }): void
   /** A reaction has handled an event. */
   handled?(facts: Handled): void
-  /** A reaction has not handled an event because it must not: undone before it ran, filtered, replay without effects. */
-  skipped?(facts: Handling & { readonly why: 'undone' | 'nothing-to-undo' | 'joined' | 'coalesced' | 'settled' }): void
+  /**
+   * A reaction has not handled an event because it must not. `undone`: before it ran; `nothing-to-undo`: the action has not
+   * happened; `joined`: the join has such an event already, or is over; `coalesced`: it replaced an earlier one of its key.
+   */
+  skipped?(facts: Handling & { readonly why: 'undone' | 'nothing-to-undo' | 'joined' | 'coalesced' }): void
   /** A try has failed; it was parked for a later one. */
   failed?(facts: Failed): void
   /** An event became a dead letter. */
   dead?(facts: Failed & { readonly code: string }): void
   /** A `call` ended. `outcome` is `unknown` when it was aborted or threw: it may or may not have happened. */
   call?(facts: Handling & { readonly durationMs: number; readonly outcome: 'answered' | 'unknown' }): void
-  /** A breaker opened, let a probe through, or closed. */
+  /**
+   * A breaker opened, let a probe through, or closed. A probe of a handler that fails leaves no trace but `open`, since nothing
+   * of it is committed; one of a `call` is told while it is under way.
+   */
   breaker?(facts: {
     readonly service: string
     readonly reaction: string

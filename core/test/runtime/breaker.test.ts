@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NonRetryable, service, type ReactionPolicy } from 'quadrille'
-import { Asked, db, effect, effects, effectTable, lenientWorld } from './setup.ts'
+import { metricsHooks, metricsRegistry } from 'quadrille/observe'
+import { Asked, db, effect, effects, effectTable, gate, lenientWorld } from './setup.ts'
 
 const many = (count: number) => Array.from({ length: count }, (_, i) => Asked({ id: `k${i}` }))
 const policy = {
@@ -71,12 +72,39 @@ test('one event probes when the pause is over; a failed probe doubles the pause,
   broken = false
   await w.advance('1m')
   assert.equal(attempts.length, probes.length + 100)
-  assert.deepEqual(states, ['open', 'open', 'open', 'open', 'open', 'open', 'closed'])
+  assert.deepEqual(states, ['open', 'open', 'open', 'open', 'open', 'open', 'probing', 'closed'])
   broken = true
   attempts.length = 0
   await w.publish(many(100))
   await w.advance('12s')
   assert.ok(attempts.length <= 12, 'after it had closed it begins again with the first pause')
+})
+
+test('a call that probes is told while it is under way, and the metric says so until it has ended', async () => {
+  const answers = [Promise.reject(new Error('down'))]
+  answers[0]!.catch(() => {})
+  const probe = gate()
+  const begun = gate()
+  const call = async () => {
+    const answer = answers.shift()
+    if (answer) return answer
+    begun.open()
+    return probe.promise
+  }
+  const breaker = { failures: 1, pause: '10s' } as const
+  const oracle = service('oracle', { breaker, retry: { base: 10, max: 10 } }).on(Asked, { call }, () => {})
+  const registry = metricsRegistry()
+  await using w = await lenientWorld([oracle], { hooks: metricsHooks(registry) })
+  const state = () => /^quadrille_breaker_state\{.*\} (\d)$/m.exec(registry.text())?.[1]
+  await w.publish(Asked({ id: 'k' }))
+  await w.settled()
+  assert.equal(state(), '2')
+  await w.env.advance(10_000)
+  await begun.promise
+  assert.equal(state(), '1')
+  probe.open()
+  await w.settled()
+  assert.equal(state(), '0')
 })
 
 test('a probe that can never succeed makes room for another, so that one bad event does not keep the breaker open', async () => {

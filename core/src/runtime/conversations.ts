@@ -1,6 +1,6 @@
 /**
- * Watches the size of conversations without a counter in the database. This process counts what it handles in buckets,
- * by hash of the conversation; whenever a bucket reaches another sixteenth of the limit, the ledger is asked for the true
+ * Watches the size of conversations without a counter in the database. This process counts what its readers handle in
+ * buckets, by hash of the conversation; whenever a bucket reaches another sixteenth of the limit, the ledger is asked for the true
  * number of the conversation at hand. A bucket shared by several only makes it ask more often. With up to 16 processes, a
  * runaway conversation is stopped before it has twice the events allowed.
  */
@@ -11,7 +11,7 @@ const bucketsDefault = 2 ** 16
 /** How many conversations are remembered as too large; the oldest are asked for again. */
 const overMax = 10_000
 
-/** Counts events by conversation. */
+/** Counts events by conversation: one for all readers of a process, or each of them would let that much pass. */
 export class Conversations {
   readonly limit: number
   readonly #ledger: Ledger

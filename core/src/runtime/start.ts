@@ -123,12 +123,12 @@ class RunningApp implements App {
   async run(): Promise<void> {
     const readers: Reader[] = []
     const transactions = new SharedBatches(this.ledger, this.#settings.env)
+    const conversations = new Conversations(this.ledger, this.#settings.conversationEventsMax)
     for (const service of this.services) {
       if (service.reactions.length === 0) continue
       const plans = await registerService(service, this.ledger, this.#settings)
       for (const plan of plans) {
         if (plan.states.length === 0) continue
-        const conversations = new Conversations(this.ledger, this.#settings.conversationEventsMax)
         const { ledger } = this
         const shared = { ledger, settings: this.#settings, tell: this.#tell, tools: this.#tools, transactions }
         readers.push(new Reader({ ...shared, plan, conversations, running: this.#handlers }))

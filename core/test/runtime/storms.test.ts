@@ -1,8 +1,8 @@
 /** Storms end: by hops, by the budget of a conversation, and with the cycle shown. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isQuadrilleError, service } from 'quadrille'
-import { Answered, Asked, Cancelled, Undone, db, effect, effects, effectTable, lenientWorld } from './setup.ts'
+import { event, isQuadrilleError, service } from 'quadrille'
+import { Answered, Asked, Cancelled, Undone, db, effect, effects, effectTable, lenientWorld, schema } from './setup.ts'
 
 const circle = (policy: { maxHops?: number }) => [
   service('a', policy).on(Cancelled, { emits: [Asked] }, ({ id }) => Asked({ id })),
@@ -71,6 +71,21 @@ test('a conversation that grows past its budget is stopped, and other conversati
   await w.publish(Asked({ id: 'calm again' }))
   await w.settled()
   assert.equal((await w.app.deadLetters.list({ key: 'calm again' })).length, 0)
+})
+
+test('a conversation that goes round many services of a process is stopped as soon as in one', async () => {
+  const [limit, services] = [320, 40]
+  const steps = Array.from({ length: services }, (_, i) => event(`step-${i}`, { key: 'id', schema }))
+  const ring = steps.map((step, i) => {
+    const next = steps[(i + 1) % services]!
+    return service(`s${i}`, { maxHops: 10_000 }).on(step, { emits: [next] }, (data) => next(data))
+  })
+  await using w = await lenientWorld(ring, { conversationEventsMax: limit })
+  await w.publish(steps[0]!({ id: 'k' }))
+  await w.settled()
+  assert.equal((await w.app.deadLetters.list())[0]?.code, 'CONVERSATION_BUDGET_EXCEEDED')
+  // Each sixteenth of the limit the ledger is asked.
+  assert.ok(w.events.length > limit && w.events.length <= limit + limit / 16, `${w.events.length} events`)
 })
 
 test('events that the filter refuses are none of the reaction’s business; one that throws is a failure of its event', async () => {

@@ -3,7 +3,7 @@ import { consoleLogger, durationMs, QuadrilleError, systemEnv, type Env, type Lo
 import type { AnyService, ReactionPolicy } from '../service/index.ts'
 import type { RetentionOptions, StartOptions } from './app.ts'
 import type { Hooks } from './hooks.ts'
-import { refuseUnknown } from './option-names.ts'
+import { refuseUnknown } from '../service/option-names.ts'
 import type { Tracing } from './tracing.ts'
 import { wireSettings, type WireSettings } from './wires/wire-options.ts'
 
@@ -55,8 +55,8 @@ const retentionNames: Readonly<Record<keyof RetentionOptions, true>> = { events:
 
 /** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`, `SERVICE_INVALID` or `CONTRACT_CONFLICT`. */
 export function settingsOf(options: StartOptions): Settings {
-  refuseUnknown(options, optionNames)
-  refuseUnknown(options.retention ?? {}, retentionNames, 'retention.')
+  refuseUnknown(options, optionNames, { of: 'start()' })
+  refuseUnknown(options.retention ?? {}, retentionNames, { of: 'start()', path: 'retention' })
   const env = options.env ?? systemEnv
   const retention = options.retention ?? {}
   const { tracing } = options

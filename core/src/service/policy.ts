@@ -1,6 +1,6 @@
 /** Policies: plain data beside the handler that says how a reaction behaves under load and failure. */
 import { durationMs, type Duration } from '../base/index.ts'
-import { QuadrilleError } from '../base/errors.ts'
+import { policyNames, refuseOption as refuse, refuseUnknown, type OptionsOf } from './option-names.ts'
 
 /** How a failing event is tried again: exponential backoff with full jitter. */
 export interface RetryPolicy {
@@ -108,16 +108,10 @@ export interface PolicyLevels {
   readonly reaction: ReactionPolicy
 }
 
-const policyNames: ReadonlySet<string> = new Set<keyof ReactionPolicy>([
-  'retry',
-  'errors',
-  'onDead',
-  'concurrency',
-  'rate',
-  'breaker',
-  'callTimeout',
-  'maxHops',
-])
+const retryNames: Readonly<Record<keyof RetryPolicy, true>> = { attempts: true, base: true, max: true, factor: true }
+const rateNames: Readonly<Record<keyof NonNullable<ReactionPolicy['rate']>, true>> = { limit: true, per: true }
+const breakerNames: Readonly<Record<keyof BreakerPolicy, true>> = { failures: true, pause: true, pauseMax: true }
+
 /** The most attempts; each failed one is kept with the event. */
 const attemptsMax = 1_000
 
@@ -139,8 +133,7 @@ export function effectivePolicy(levels: PolicyLevels, where: string): EffectiveP
     ['default', defaultPolicy as ReactionPolicy],
   ] as const
   for (const [level, policy] of order) {
-    const unknown = Object.keys(policy ?? {}).find((name) => !policyNames.has(name))
-    if (unknown !== undefined) refuse(unknown, `option of ${where} (${level})`, `one of ${[...policyNames].join(', ')}`)
+    if (policy !== undefined) checkNames(policy, level === 'app' ? { of: 'start()', path: 'policy' } : { of: where })
   }
   const origins: Partial<Record<keyof FullPolicy, PolicyOrigin>> = {}
   const pick = <K extends keyof ReactionPolicy>(name: K, full: keyof FullPolicy): ReactionPolicy[K] => {
@@ -151,14 +144,14 @@ export function effectivePolicy(levels: PolicyLevels, where: string): EffectiveP
   const whole = (name: 'concurrency' | 'maxHops') => positive(pick(name, name)!, `${name} of ${where}`)
   const onDead = pick('onDead', 'onDead')!
   if (onDead !== 'continue' && onDead !== 'hold') refuse(onDead, `onDead of ${where}`, `'continue' or 'hold'`)
-  const retry = fullRetry(pick('retry', 'retry')!, where)
+  const retry = fullRetry(pick('retry', 'retry')!, 'retry', where)
   const rate = pick('rate', 'rate')
   const policy: FullPolicy = {
     retry,
     errors: Object.fromEntries(
       Object.entries(pick('errors', 'errors')!).map(([name, then]) => [
         name,
-        then === 'dead' ? then : fullRetry(then, where),
+        then === 'dead' ? then : fullRetry(then, `errors.${name}`, where),
       ]),
     ),
     onDead,
@@ -173,16 +166,33 @@ export function effectivePolicy(levels: PolicyLevels, where: string): EffectiveP
   return { ...policy, origins: origins as EffectivePolicy['origins'] }
 }
 
-function fullRetry(retry: RetryPolicy, where: string): FullRetry {
-  if (typeof retry !== 'object' || retry === null) refuse(retry, `retry of ${where}`, 'an object')
+/** The names one level down too, whether or not a nearer level hides the option. */
+function checkNames(policy: ReactionPolicy, at: OptionsOf): void {
+  const of = (name: string): OptionsOf => ({ of: at.of, path: at.path === undefined ? name : `${at.path}.${name}` })
+  refuseUnknown(policy, policyNames, at)
+  const { retry, errors, rate, breaker } = policy
+  if (retry !== undefined) refuseUnknown(retry, retryNames, of('retry'))
+  if (rate) refuseUnknown(rate, rateNames, of('rate'))
+  if (breaker && breaker !== true) refuseUnknown(breaker, breakerNames, of('breaker'))
+  if (errors === undefined) return
+  // Any name may stand here, but it has to be an object.
+  refuseUnknown(errors, errors as Readonly<Record<string, never>>, of('errors'))
+  for (const [name, then] of Object.entries(errors)) {
+    const rule = of(`errors.${name}`)
+    if (typeof then === 'object' && then !== null) refuseUnknown(then, retryNames, rule)
+    else if (then !== 'dead') refuse(then, `${rule.path} of ${rule.of}`, "'dead' or a retry policy")
+  }
+}
+
+function fullRetry(retry: RetryPolicy, name: string, where: string): FullRetry {
   const all = { ...defaultPolicy.retry, ...given(retry) }
-  const attempts = positive(all.attempts, `retry.attempts of ${where}`)
-  if (attempts > attemptsMax) refuse(attempts, `retry.attempts of ${where}`, `at most ${attemptsMax}`)
+  const attempts = positive(all.attempts, `${name}.attempts of ${where}`)
+  if (attempts > attemptsMax) refuse(attempts, `${name}.attempts of ${where}`, `at most ${attemptsMax}`)
   return {
     attempts,
-    baseMs: durationMs(all.base, `retry.base of ${where}`),
-    maxMs: durationMs(all.max, `retry.max of ${where}`),
-    factor: atLeast(all.factor, 1, `retry.factor of ${where}`),
+    baseMs: durationMs(all.base, `${name}.base of ${where}`),
+    maxMs: durationMs(all.max, `${name}.max of ${where}`),
+    factor: atLeast(all.factor, 1, `${name}.factor of ${where}`),
   }
 }
 
@@ -204,10 +214,6 @@ function positive(value: number, option: string): number {
 function atLeast(value: number, min: number, option: string): number {
   if (Number.isFinite(value) && value >= min) return value
   return refuse(value, option, `a number of at least ${min}`)
-}
-
-function refuse(value: unknown, option: string, expected: string): never {
-  throw new QuadrilleError('OPTION_INVALID', { option, value: String(value), expected })
 }
 
 /**

@@ -1,9 +1,10 @@
 /** Services: a name and a list of reactions, written so that the types follow what is declared. */
 import { durationMs, QuadrilleError, type DbAdapter, type Duration } from '../base/index.ts'
-import { triggerText, type AnyContract, type AnyPattern, type DataOf, type Emitted } from '../contracts/index.ts'
-import { checkReaction } from './reaction-check.ts'
+import { type AnyContract, type AnyPattern, type DataOf, type Emitted } from '../contracts/index.ts'
+import { checkReaction, checkWritten } from './reaction-check.ts'
 import { callerPlace } from './place.ts'
 import { describeReaction, type ServiceDescription } from './describe.ts'
+import { policyNames, refuseUnknown } from './option-names.ts'
 import { effectivePolicy, type BatchPolicy, type CoalescePolicy, type ReactionPolicy } from './policy.ts'
 import type { CallContext, HandlerContext, JoinReaction, Reaction } from './reaction.ts'
 
@@ -130,12 +131,13 @@ export class Service<Db = undefined> {
   readonly #reactions: Reaction[] = []
 
   constructor(name: string, options: ServiceOptions<Db>) {
-    const { db, ...policy } = options
-    if (!/^[a-z0-9][a-z0-9._-]{0,99}$/i.test(name))
+    if (typeof name !== 'string' || !/^[a-z0-9][a-z0-9._-]{0,99}$/i.test(name))
       throw new QuadrilleError('SERVICE_INVALID', {
         service: name,
         problem: 'its name must be 1 to 100 characters of a-z A-Z 0-9 . _ -',
       })
+    refuseUnknown(options, { db: true, ...policyNames }, { of: `service ${name}` })
+    const { db, ...policy } = options
     this.name = name
     this.db = db
     this.policy = policy
@@ -175,7 +177,25 @@ export class Service<Db = undefined> {
   ): this
   on(trigger: AnyPattern, second: unknown, third?: unknown): this {
     const [options, run] = typeof second === 'function' ? [{}, second] : [second, third]
-    const { name, emits, filter, call, undo, batch, coalesce, from, replay, ...policy } = options as OnOptions<
+    const name = checkWritten({
+      service: this.name,
+      kind: 'on',
+      triggers: [trigger],
+      options: options as object,
+      run,
+    })
+    const {
+      name: _name,
+      emits,
+      filter,
+      call,
+      undo,
+      batch,
+      coalesce,
+      from,
+      replay,
+      ...policy
+    } = options as OnOptions<
       Db,
       unknown,
       readonly AnyContract[],
@@ -186,7 +206,7 @@ export class Service<Db = undefined> {
     >
     return this.#add({
       kind: 'on',
-      ...this.#base(name ?? triggerText(trigger), { emits, from, replay, policy, run }),
+      ...this.#base(name, { emits, from, replay, policy, run }),
       trigger,
       filter,
       call,
@@ -207,10 +227,10 @@ export class Service<Db = undefined> {
     options: AllOptions<Db, L, E>,
     handler: (parts: JoinData<L>, context: HandlerContext<Db, undefined>) => MayReturn<E>,
   ): this {
-    const { name, emits, within, late, from, replay, ...policy } = options
-    const shown = name ?? triggers.map(triggerText).join('+')
-    const withinMs = within === undefined ? undefined : durationMs(within, `within of ${this.name}/${shown}`)
-    const base = this.#base(shown, { emits, from, replay, policy, run: handler })
+    const name = checkWritten({ service: this.name, kind: 'all', triggers, options, run: handler })
+    const { name: _name, emits, within, late, from, replay, ...policy } = options
+    const withinMs = within === undefined ? undefined : durationMs(within, `within of ${this.name}/${name}`)
+    const base = this.#base(name, { emits, from, replay, policy, run: handler })
     return this.#add({ kind: 'all', ...base, triggers, withinMs, late: late as JoinReaction['late'] })
   }
 
@@ -225,10 +245,10 @@ export class Service<Db = undefined> {
     options: DeadlineOptions<E>,
     handler: (data: DataOf<P>, context: HandlerContext<Db, undefined>) => MayReturn<E>,
   ): this {
-    const { name, emits, unless, within, from, replay, ...policy } = options
-    const shown = name ?? `deadline of ${triggerText(start)}`
-    const withinMs = durationMs(within, `within of ${this.name}/${shown}`)
-    const base = this.#base(shown, { emits, from, replay, policy, run: handler })
+    const name = checkWritten({ service: this.name, kind: 'deadline', triggers: [start], options, run: handler })
+    const { name: _name, emits, unless, within, from, replay, ...policy } = options
+    const withinMs = durationMs(within, `within of ${this.name}/${name}`)
+    const base = this.#base(name, { emits, from, replay, policy, run: handler })
     return this.#add({ kind: 'deadline', ...base, start, unless, withinMs })
   }
 

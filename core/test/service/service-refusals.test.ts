@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import * as z from 'zod'
 import { event, type AnyContract } from '../../src/contracts/index.ts'
-import { choreography, service, type Service } from '../../src/service/index.ts'
+import { choreography, effectivePolicy, service, type ReactionPolicy, type Service } from '../../src/service/index.ts'
 
 const plain = <Type extends string>(type: Type) =>
   event(type, { key: 'id', schema: z.object({ id: z.string(), n: z.number() }) })
@@ -153,8 +153,9 @@ test('policies that make no sense, on a service and on a reaction', () => {
     [{ retry: { base: '1x' } }, 'DURATION_INVALID', /retry.base/],
     [{ retry: { max: -1 } }, 'DURATION_INVALID', /retry.max/],
     [{ retry: 5 }, 'OPTION_INVALID', /retry.*an object/],
-    [{ errors: { Timeout: 'ignore' } }, 'OPTION_INVALID', /retry.*an object/],
-    [{ errors: { Timeout: { attempts: 0 } } }, 'OPTION_INVALID', /retry.attempts/],
+    [{ errors: null }, 'OPTION_INVALID', /option errors of s.* is null, expected an object/],
+    [{ errors: { Timeout: 'ignore' } }, 'OPTION_INVALID', /errors.Timeout of s.* is ignore.*'dead' or a retry policy/],
+    [{ errors: { Timeout: { attempts: 0 } } }, 'OPTION_INVALID', /errors.Timeout.attempts/],
     [{ onDead: 'stop' }, 'OPTION_INVALID', /onDead.*'continue' or 'hold'/],
     [{ concurrency: 0 }, 'OPTION_INVALID', /concurrency/],
     [{ rate: { limit: 0, per: '1s' } }, 'OPTION_INVALID', /rate.limit/],
@@ -172,6 +173,70 @@ test('policies that make no sense, on a service and on a reaction', () => {
     refused(() => service('s').all([A, B], policy, run), code, reason)
     refused(() => service('s').deadline(A, { unless: [B], within: 1, ...policy }, run), code, reason)
   }
+})
+
+test('misspelt options are refused with the nearest name and all that there are, one level down too', () => {
+  const names = 'emits, from, replay, retry, errors, onDead, concurrency'
+  const wrong: [object, string][] = [
+    [{ emit: [B] }, `option emit is unknown to s/a (did you mean emits?), expected one of`],
+    [{ retires: 3 }, 'option retires is unknown to s/a, expected one of'],
+    [
+      { retry: { attemps: 3 } },
+      'option retry.attemps is unknown to s/a (did you mean attempts?), expected one of attem',
+    ],
+    [{ retry: { tries: 3 } }, 'option retry.tries is unknown to s/a, expected one of attempts, base, max, factor'],
+    [{ breaker: { failure: 3 } }, 'option breaker.failure is unknown to s/a (did you mean failures?)'],
+    [{ rate: { limit: 1, pre: '1s' } }, 'option rate.pre is unknown to s/a'],
+    [{ errors: { Gone: { attempt: 1 } } }, 'option errors.Gone.attempt is unknown to s/a (did you mean attempts?)'],
+    [{ batch: { size: 1, withn: 1 } }, 'option batch.withn is unknown to s/a (did you mean within?)'],
+    [{ coalesce: { within: 1, size: 1 } }, 'option coalesce.size is unknown to s/a, expected one of within'],
+    [{ undo: { on: [B], run, emit: [C] } }, 'option undo.emit is unknown to s/a (did you mean emits?)'],
+  ]
+  const saying = (text: string) => new RegExp(text.replaceAll(/[().?]/g, '\\$&'))
+  for (const [options, text] of wrong) refused(() => untyped().on(A, options, run), 'OPTION_INVALID', saying(text))
+  refused(() => untyped().on(A, { x: 1 }, run), 'OPTION_INVALID', /filter, call, undo, batch, coalesce, name, emits/)
+  refused(() => untyped().on(A, { x: 1 }, run), 'OPTION_INVALID', saying(names))
+  refused(
+    () => untyped().all([A, B], { layte: run }, run),
+    'OPTION_INVALID',
+    /layte is unknown to s\/a\+b .*mean late\?/,
+  )
+  refused(
+    () => untyped().deadline(A, { unles: [B], within: 1 }, run),
+    'OPTION_INVALID',
+    /to s\/deadline of a \(did you mean unless\?\), expected one of unless, within, (?!.*(rate|breaker|filter))/,
+  )
+  refused(() => service('s', { dp: 1 } as object), 'OPTION_INVALID', /dp is unknown to service s.*one of db, retry/)
+  refused(() => service('s', { retry: { tries: 3 } } as object), 'OPTION_INVALID', /retry.tries is unknown to s,/)
+  // It is looked at although the reaction hides it.
+  const app = { retry: { tries: 3 } } as ReactionPolicy
+  refused(
+    () => effectivePolicy({ app, reaction: { retry: {} } }, 's/a'),
+    'OPTION_INVALID',
+    /policy.retry.tries .*start\(\)/,
+  )
+})
+
+test('what has not even the shape of a reaction', () => {
+  refused(() => untyped().on(A, undefined), 'REACTION_INVALID', /s\/\.on\(\) can not be used: the handler is missing/)
+  refused(() => untyped().on(A, undefined, run), 'OPTION_INVALID', /options of s\/a is undefined, expected an object/)
+  refused(() => untyped().on(undefined, run), 'REACTION_INVALID', /s\/\.on\(\) .*its trigger is not an event contract/)
+  refused(() => untyped().all(A, {}, run), 'REACTION_INVALID', /s\/\.all\(\) .*not a list, as in \.all\(\[One, Other\]/)
+  refused(() => untyped().all([A, B], run), 'REACTION_INVALID', /s\/\.all\(\) .*its options are missing, as in/)
+  refused(() => untyped().deadline(A, run), 'REACTION_INVALID', /its options are missing/)
+  refused(() => untyped().deadline(A, { within: 1 }, run), 'OPTION_INVALID', /unless of s\/deadline of a is undefined/)
+  refused(() => untyped().deadline(A, { unless: [B] }, run), 'DURATION_INVALID', /within of s\/deadline of a/)
+  refused(() => untyped().deadline(A, { unless: B, within: 1 }, run), 'OPTION_INVALID', /unless of s.*a list/)
+  refused(
+    () => untyped().on(A, { emits: B }, run),
+    'OPTION_INVALID',
+    /emits of s\/a is a function.*a list of contracts/,
+  )
+  refused(() => untyped().on(A, { undo: { run } }, run), 'OPTION_INVALID', /undo.on of s\/a is undefined.*a list/)
+  refused(() => untyped().on(A, { undo: { on: [B], emits: C, run } }, run), 'OPTION_INVALID', /undo.emits of s\/a/)
+  refused(() => untyped().on(A, { name: 5 }, run), 'REACTION_INVALID', /give it a `name`/)
+  for (const option of ['undo', 'batch', 'coalesce', 'retry'])
+    refused(() => untyped().on(A, { [option]: null }, run), 'OPTION_INVALID', new RegExp(`${option} of s/a is null`))
 })
 
 test('choreographies without what makes them one', () => {

@@ -10,7 +10,7 @@ import {
   type RetryPolicy,
 } from '../../service/index.ts'
 import type { Wire } from '../../wire/index.ts'
-import { refuseUnknown } from '../option-names.ts'
+import { refuseUnknown } from '../../service/option-names.ts'
 
 /** Event types: these, or all but these. */
 export type TypeSelection = readonly (AnyPattern | string)[] | { readonly except: readonly (AnyPattern | string)[] }
@@ -115,7 +115,7 @@ export function wireSettings(
 ): readonly WireSettings[] {
   const names = new Set<string>()
   return wires.map((each) => {
-    if ('wire' in each) refuseUnknown<WireOptions>(each, optionNames, 'wires.')
+    if ('wire' in each) refuseUnknown<WireOptions>(each, optionNames, { of: 'start()', path: 'wires' })
     const options = 'wire' in each ? each : { wire: each }
     const settings = settingsOf(options, services)
     if (names.has(settings.name)) cannot(settings.name, 'another wire of the app has the same name')

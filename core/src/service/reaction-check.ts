@@ -1,6 +1,6 @@
 /** Refuses declarations that can not work, at the moment and place of the declaration. */
 import { durationMs, QuadrilleError } from '../base/index.ts'
-import { triggerText, type AnyContract, type AnyPattern } from '../contracts/index.ts'
+import { matchesPattern, triggerText, type AnyContract, type AnyPattern } from '../contracts/index.ts'
 import { policyNames, refuseOption, refuseUnknown } from './option-names.ts'
 import { effectivePolicy, type BatchPolicy, type CoalescePolicy } from './policy.ts'
 import { emitsOf, triggersOf, type OnReaction, type Reaction, type Undo } from './reaction.ts'
@@ -90,6 +90,10 @@ export function checkWritten({ service, kind, triggers, options, run }: Written)
 
 const isPattern = (trigger: AnyPattern | undefined): boolean => typeof trigger?.contract?.key === 'string'
 
+/** True when every event that one trigger is about is one of the other too. */
+const covers = (wide: AnyPattern, narrow: AnyPattern): boolean =>
+  wide.type === narrow.type && (wide.pattern === undefined || matchesPattern(wide.pattern, narrow.pattern))
+
 /** @throws QuadrilleError `REACTION_INVALID` with the reason, or what the policy says. */
 export function checkReaction(reaction: Reaction): void {
   const where = `${reaction.service}/${reaction.name}`
@@ -122,6 +126,8 @@ export function checkReaction(reaction: Reaction): void {
   }
   if (reaction.kind === 'deadline') {
     if (reaction.unless.length === 0) fail('a deadline needs at least one `unless` event')
+    if (reaction.unless.some((other) => covers(other, reaction.start)))
+      fail('the event that starts it is one of `unless`, so it would be settled at once')
   }
 }
 
@@ -144,5 +150,7 @@ function checkOn(reaction: OnReaction, fail: (problem: string) => never): void {
     durationMs(coalesce.within, `coalesce.within of ${where}`)
   }
   if (undo && undo.on.length === 0) fail('`undo.on` names no event')
+  if (undo?.on.some((other) => covers(other, reaction.trigger)))
+    fail('its own trigger is one of `undo.on`, so it would be undone at once')
   if (undo && typeof undo.run !== 'function') fail('`undo.run` is missing')
 }

@@ -45,7 +45,8 @@ const choreographies = fc
       if (kind === 'all') made.all(triggers, { name, emits, ...(calls ? { within: '1h', late: run } : {}) }, run)
       else if (kind === 'deadline') made.deadline(first!, { name, unless: rest, within: '1h', emits }, run)
       else {
-        const options = { name, emits, call: calls ? () => 1 : undefined, undo: undo && { on: [undo], run } }
+        const undone = undo && undo.type !== first!.type ? { on: [undo], run } : undefined
+        const options = { name, emits, call: calls ? () => 1 : undefined, undo: undone }
         made.on(first!, options as { name: string; call: () => number }, run)
       }
       services.set(owner, made)

@@ -239,6 +239,18 @@ test('what has not even the shape of a reaction', () => {
     refused(() => untyped().on(A, { [option]: null }, run), 'OPTION_INVALID', new RegExp(`${option} of s/a is null`))
 })
 
+test('what would settle or undo itself at once', () => {
+  const itself = 'REACTION_INVALID'
+  refused(() => service('s').deadline(A, { unless: [B, A], within: 1 }, run), itself, /would be settled at once/)
+  refused(() => service('s').deadline(A.where({ n: 1 }), { unless: [A], within: 1 }, run), itself, /settled at once/)
+  refused(() => service('s').on(A, { undo: { on: [A], run } }, run), itself, /would be undone at once/)
+  const [one, two] = [A.where({ n: 1 }), A.where({ n: 2 })]
+  refused(() => service('s').on(one, { undo: { on: [two, one], run } }, run), itself, /undone at once/)
+  service('s')
+    .deadline(A, { unless: [one], within: 1 }, run)
+    .on(one, { undo: { on: [two], run } }, run)
+})
+
 test('choreographies without what makes them one', () => {
   const one = service('one').on(A, { emits: [B] }, run)
   const fine = { services: [one], starts: [A], ends: { success: [B], failure: [C] }, within: '15m' } as const

@@ -1,25 +1,52 @@
 /** What JSON makes of a value, so that a contract validates what its readers will see. */
-import { invalid, type SchemaPlace } from './schema-check.ts'
+import { invalid, kindOf, type SchemaPlace } from './schema-check.ts'
 
 /** Deeper values are left to JSON itself, which knows circles when it meets them. */
 const depthMax = 100
 
-/** True when JSON carries the value as it is; a property that is undefined counts as absent. */
-function isJson(value: unknown, depth: number): boolean {
-  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
-  if (typeof value === 'number') return Number.isFinite(value)
-  if (typeof value !== 'object' || depth > depthMax) return false
+/** Where a value holds something that JSON does not carry as it is. */
+export interface JsonFlaw {
+  /** The fields that lead there; none for the value itself. */
+  readonly path: readonly string[]
+  readonly value: unknown
+}
+
+/**
+ * The first part of the value that JSON does not carry as it is, or that is more than 100 levels deep; undefined when
+ * there is none. A property that is undefined counts as absent.
+ */
+export function jsonFlaw(value: unknown, depth = 0): JsonFlaw | undefined {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return undefined
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : { path: [], value }
+  if (typeof value !== 'object' || depth > depthMax) return { path: [], value }
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (!isJson(value[i], depth + 1)) return false
-    return true
+    for (let i = 0; i < value.length; i++) {
+      const flaw = jsonFlaw(value[i], depth + 1)
+      if (flaw) return within(String(i), flaw)
+    }
+    return undefined
   }
-  const prototype: unknown = Object.getPrototypeOf(value)
-  if ((prototype !== Object.prototype && prototype !== null) || 'toJSON' in value) return false
+  if (!isPlain(value) || 'toJSON' in value) return { path: [], value }
   for (const field in value) {
     const inner = (value as Record<string, unknown>)[field]
-    if (inner !== undefined && !isJson(inner, depth + 1)) return false
+    const flaw = inner === undefined ? undefined : jsonFlaw(inner, depth + 1)
+    if (flaw) return within(field, flaw)
   }
-  return true
+  return undefined
+}
+
+const within = (field: string, { path, value }: JsonFlaw): JsonFlaw => ({ path: [field, ...path], value })
+
+/** No instance of a class. Test runners give each file an Object of its own, so it is not told by identity. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** A flaw in words: `a Response`, `charge.at is a Date`. */
+export function flawText({ path, value }: JsonFlaw): string {
+  if (path.length > depthMax) return `it is more than ${depthMax} levels deep, or a circle`
+  return path.length === 0 ? kindOf(value) : `${path.join('.')} is ${kindOf(value)}`
 }
 
 /**
@@ -29,7 +56,7 @@ function isJson(value: unknown, depth: number): boolean {
  * @throws QuadrilleError `EVENT_INVALID` when JSON can not carry it at all: a bigint, a circle, or nothing.
  */
 export function jsonForm(place: SchemaPlace, value: unknown): unknown {
-  if (isJson(value, 0)) return value
+  if (jsonFlaw(value) === undefined) return value
   try {
     return JSON.parse(JSON.stringify(value)) as unknown
   } catch (error) {

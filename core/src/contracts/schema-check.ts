@@ -24,6 +24,16 @@ export function preview(value: unknown): string {
   return text.length > previewCharsMax ? `${text.slice(0, previewCharsMax)}…` : text
 }
 
+/** What a value is, in words: `a Date`, `a bigint`, `NaN`. */
+export function kindOf(value: unknown): string {
+  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`
+  if (typeof value !== 'object' || value === null) return String(value)
+  const { constructor } = value
+  const name = typeof constructor === 'function' && constructor.name !== '' ? constructor.name : 'Object'
+  if (name === 'Object') return 'toJSON' in value ? 'an object with toJSON' : 'an object'
+  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
+}
+
 /**
  * Validates and returns what the schema makes of the value.
  *

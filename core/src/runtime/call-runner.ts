@@ -5,6 +5,7 @@
  */
 import { QuadrilleError } from '../base/index.ts'
 import { partitionOf } from '../contracts/index.ts'
+import { flawText, jsonFlaw } from '../contracts/json-form.ts'
 import type { OnReaction } from '../service/index.ts'
 import { callContext } from './handler-context.ts'
 import { handlingOf } from './handle.ts'
@@ -197,16 +198,21 @@ function withAnswer(task: Task, call: PendingCall, answer: { readonly value?: un
   return { ...task, undone: { ...task.undone, [name]: answer } }
 }
 
-/** What the handler gets is what a retry would get: the answer after its way through JSON. */
+/**
+ * What the handler gets is what a retry would get: the answer after its way through JSON. What JSON would change is
+ * refused, for the handler would decide by what is no longer there.
+ */
 function plainJson(task: Task, value: unknown): unknown {
   if (value === undefined) return undefined
+  const refuse = (message: string, cause?: unknown): never => {
+    const reaction = `${task.state.service.name}/${task.state.reaction.name}`
+    throw new QuadrilleError('CALL_RESULT_NOT_JSON', { reaction, message }, cause)
+  }
+  const flaw = jsonFlaw(value)
+  if (flaw) return refuse(flawText(flaw))
   try {
     return JSON.parse(JSON.stringify(value)) as unknown
   } catch (error) {
-    const details = {
-      reaction: `${task.state.service.name}/${task.state.reaction.name}`,
-      message: (error as Error).message,
-    }
-    throw new QuadrilleError('CALL_RESULT_NOT_JSON', details, error)
+    return refuse((error as Error).message, error)
   }
 }

@@ -22,15 +22,15 @@ function everything(name: string): unknown {
     { [mark]: name },
     {
       get(target, field) {
-        if (typeof field === 'symbol' || field === 'then') return undefined
+        // To JSON it is its mark and nothing else.
+        if (typeof field === 'symbol' || field === 'then' || field === 'toJSON') return undefined
         if (field === mark) return target[mark]
-        if (field === 'toJSON') return () => ({ [mark]: name })
         if (field in positive) return positive[field]
         if (/amount|total|price|count|quantity|cents|minor/i.test(field)) return 1
         if (/At$|date|time/i.test(field)) return '2026-01-01T00:00:00.000Z'
         return `${field}-${name}`
       },
-      has: () => true,
+      has: (_, field) => field !== 'toJSON',
     },
   )
 }

@@ -169,11 +169,10 @@ test('a call that throws at once leaves nothing behind that could fail later', a
 })
 
 test('the handler gets the answer as JSON carries it, on the first try as on every other', async () => {
-  const at = new Date(0)
   const results: unknown[] = []
   const payments = service('payments').on(
     Asked,
-    { call: () => ({ at, nothing: undefined, list: [1, undefined] }) },
+    { call: () => ({ at: 0, nothing: undefined, list: [1, null] }) },
     (_, { result, attempt }) => {
       results.push(result)
       if (attempt === 1) throw new Error('again')
@@ -182,12 +181,22 @@ test('the handler gets the answer as JSON carries it, on the first try as on eve
   await using w = await lenientWorld([payments])
   await w.publish(Asked({ id: '1' }))
   await w.advance('10m')
-  for (const result of results) assert.deepEqual(result, { at: '1970-01-01T00:00:00.000Z', list: [1, null] })
+  for (const result of results) assert.deepEqual(result, { at: 0, list: [1, null] })
 })
 
-for (const [what, value] of [
-  ['a bigint', 1n],
-  ['a function', () => 1],
+const circle: { self?: unknown } = {}
+circle.self = circle
+
+for (const [what, value, told] of [
+  ['a bigint', 1n, 'a bigint'],
+  ['a function', () => 1, 'a function'],
+  ['a response', new Response('', { status: 402 }), 'a Response'],
+  ['a Map', new Map([['a', 1]]), 'a Map'],
+  ['a Date', { charged: { at: new Date(0) } }, 'charged.at is a Date'],
+  ['an object with toJSON', { list: [{ toJSON: () => 1 }] }, 'list.0 is an object with toJSON'],
+  ['a list with a hole', { list: [1, undefined] }, 'list.1 is undefined'],
+  ['no number', { amount: NaN }, 'amount is NaN'],
+  ['a circle', circle, 'it is more than 100 levels deep, or a circle'],
 ] as const) {
   test(`a call that returns ${what} is a mistake in the code: CALL_RESULT_NOT_JSON, and no retry`, async () => {
     let calls = 0
@@ -199,7 +208,9 @@ for (const [what, value] of [
     await w.publish(Asked({ id: '1' }))
     await w.advance('10m')
     assert.equal(calls, 1)
-    assert.equal((await w.app.deadLetters.list())[0]?.code, 'CALL_RESULT_NOT_JSON')
+    const [letter] = await w.app.deadLetters.list()
+    assert.equal(letter?.code, 'CALL_RESULT_NOT_JSON')
+    assert.ok(letter.message.includes(` as it is: ${told}. `), letter.message)
   })
 }
 

@@ -47,8 +47,9 @@ export const runtimeErrors = {
   }),
   CALL_RESULT_NOT_JSON: spec<{ reaction: string; message: string }>({
     retryable: false,
-    what: (d) => `the call of ${d.reaction} returned something that is not JSON: ${d.message}`,
-    fix: () => 'Return plain data from `call`: it is kept for retries and for the undo.',
+    what: (d) => `the call of ${d.reaction} returned something that JSON does not carry as it is: ${d.message}`,
+    fix: () =>
+      'Return plain data from `call` (of a Response: its ok, status and await json(); of a Date: toISOString()): it is kept for retries and for the undo.',
   }),
   HOPS_EXCEEDED: spec<{ reaction: string; hops: number; limit: number; path: readonly string[] }>({
     retryable: false,

@@ -202,7 +202,7 @@ function makeContract(type: string, key: string, versions: readonly ContractVers
   const place = { type, version: last.version, schema: last.schema }
   const factory = (input: unknown, options?: EmitOptions): Emitted => {
     const payload = jsonForm(place, input)
-    const data = checkValue(place, payload)
+    const data = checkValue(place, payload, input)
     const keyValue = (data as Record<string, unknown> | null | undefined)?.[key]
     const keyProblem = textProblem(keyValue, nameCharsMax)
     if (keyProblem !== undefined)

@@ -56,11 +56,14 @@ export function flawText({ path, value }: JsonFlaw): string {
  * @throws QuadrilleError `EVENT_INVALID` when JSON can not carry it at all: a bigint, a circle, or nothing.
  */
 export function jsonForm(place: SchemaPlace, value: unknown): unknown {
-  if (jsonFlaw(value) === undefined) return value
+  const flaw = jsonFlaw(value)
+  if (flaw === undefined) return value
   try {
     return JSON.parse(JSON.stringify(value)) as unknown
   } catch (error) {
-    const message = `is not JSON: ${value === undefined ? 'undefined' : (error as Error).message.split('\n')[0]}`
-    throw invalid(place, { issues: [{ path: '', message }], value, cause: error })
+    const isBig = typeof flaw.value === 'bigint'
+    const why = isBig ? 'a bigint' : value === undefined ? 'undefined' : (error as Error).message.split('\n')[0]
+    const issues = [{ path: isBig ? flaw.path.join('.') : '', message: `is not JSON: ${why}` }]
+    throw invalid(place, { issues, value: isBig ? flaw.value : value, cause: error })
   }
 }

@@ -37,11 +37,12 @@ export function kindOf(value: unknown): string {
 /**
  * Validates and returns what the schema makes of the value.
  *
+ * @param given - What was handed in before JSON made the value of it; told where the two differ.
  * @throws QuadrilleError `EVENT_INVALID` with path and value, also when a refinement or transformation of the schema
  *   throws; `CONTRACT_INVALID` when the schema validates asynchronously: reading an event must not depend on anything
  *   but the event.
  */
-export function checkValue(place: SchemaPlace, value: unknown): unknown {
+export function checkValue(place: SchemaPlace, value: unknown, given: unknown = value): unknown {
   let result: StandardResult<unknown> | Promise<StandardResult<unknown>>
   try {
     result = place.schema['~standard'].validate(value)
@@ -59,7 +60,10 @@ export function checkValue(place: SchemaPlace, value: unknown): unknown {
     throw new QuadrilleError('CONTRACT_INVALID', { type: place.type, problem })
   }
   const found = Array.from(result.issues)
-  throw invalid(place, { issues: found.map(issueOf), value: found.length === 1 ? valueAt(value, found[0]!) : value })
+  throw invalid(place, {
+    issues: found.map((issue) => issueOf(issue, value, given)),
+    value: found.length === 1 ? valueAt(value, found[0]!) : value,
+  })
 }
 
 interface Finding {
@@ -84,8 +88,19 @@ export function invalid(
 const pathOf = (issue: StandardIssue): PropertyKey[] =>
   (issue.path ?? []).map((part) => (typeof part === 'object' ? part.key : part))
 
-function issueOf(issue: StandardIssue): Issue {
-  return { path: pathOf(issue).map(String).join('.'), message: issue.message }
+function issueOf(issue: StandardIssue, value: unknown, given: unknown): Issue {
+  const [now, before] = [valueAt(value, issue), valueAt(given, issue)]
+  // What is plain JSON is the same on both sides, or a copy of its kind.
+  const told = kindOf(now) === kindOf(before) ? '' : jsonHint(now, before)
+  return { path: pathOf(issue).map(String).join('.'), message: `${issue.message}${told}` }
+}
+
+/** What JSON has made of a value before the schema saw it. */
+function jsonHint(now: unknown, before: unknown): string {
+  const became = typeof now === 'string' ? 'a text' : now === undefined ? 'nothing' : preview(now)
+  const instead =
+    before instanceof Date ? '; in the schema use z.iso.datetime(), or z.coerce.date() to read a Date' : ''
+  return ` (${kindOf(before)} was handed in, which becomes ${became} in JSON${instead})`
 }
 
 function valueAt(value: unknown, issue: StandardIssue): unknown {

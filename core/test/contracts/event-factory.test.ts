@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { type } from 'arktype'
 import * as v from 'valibot'
 import * as z from 'zod'
+import { isQuadrilleError } from '../../src/base/index.ts'
 import { decodeData, event, isEmitted, type AnyContract, type StandardSchema } from '../../src/contracts/index.ts'
 import { orderSchemas } from './vendors.ts'
 
@@ -138,9 +139,11 @@ test('what is validated is what JSON carries, so that no event is made that no r
   const Any = event('any', { key: 'id', schema: z.object({ id: z.string(), x: z.unknown() }) })
   const circle: { self?: object } = {}
   circle.self = circle
-  for (const x of [5n, circle]) {
-    assert.throws(() => Any({ id: '1', x }), { code: 'EVENT_INVALID', message: /is not JSON/ })
-  }
+  assert.throws(() => Any({ id: '1', x: [5n] }), {
+    code: 'EVENT_INVALID',
+    message: /x\.0: is not JSON: a bigint \(got 5\)/,
+  })
+  assert.throws(() => Any({ id: '1', x: circle }), { code: 'EVENT_INVALID', message: /is not JSON/ })
   class Money {
     readonly amount = 5
   }
@@ -212,4 +215,27 @@ test('a contract that can not be used is refused when it is declared', () => {
   const Fine = event('x'.repeat(200), { key: 'id', schema })
   assert.equal(String(Fine), Fine.type)
   assert.throws(() => ((Fine as { key: string }).key = 'other'), TypeError)
+})
+
+test('an error about something that JSON has changed says what was handed in', () => {
+  const typed = { id: z.string(), at: z.date(), list: z.array(z.map(z.string(), z.number())), n: z.number() }
+  const Strict = event('strict', { key: 'id', schema: z.object(typed) })
+  const issuesOf = (change: object): readonly string[] => {
+    try {
+      Strict({ id: '1', at: new Date(0), list: [], n: 1, ...change })
+    } catch (error) {
+      assert.ok(isQuadrilleError(error, 'EVENT_INVALID'))
+      return error.details.issues.map(({ path, message }) => `${path}: ${message}`)
+    }
+    return []
+  }
+  const [at] = issuesOf({})
+  assert.match(
+    at!,
+    /^at: .*expected date.* \(a Date was handed in, which becomes a text in JSON; in the schema use z\.iso\./,
+  )
+  assert.match(issuesOf({ list: [new Map()] })[1]!, /^list\.0: .* \(a Map was handed in, which becomes \{\} in JSON\)$/)
+  assert.match(issuesOf({ n: NaN })[1]!, /^n: .* \(NaN was handed in, which becomes null in JSON\)$/)
+  assert.match(issuesOf({ n: () => 1 })[1]!, /^n: .* \(a function was handed in, which becomes nothing in JSON\)$/)
+  for (const n of ['one', undefined, {}, null]) assert.doesNotMatch(issuesOf({ n })[1]!, /handed in/)
 })

@@ -20,7 +20,7 @@ export function preview(value: unknown): string {
   } catch {
     text = undefined
   }
-  text ??= String(value)
+  text ??= typeof value === 'bigint' ? String(value) : kindOf(value)
   return text.length > previewCharsMax ? `${text.slice(0, previewCharsMax)}…` : text
 }
 

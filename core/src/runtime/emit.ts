@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { QuadrilleError } from '../base/index.ts'
 import { nameCharsMax, textProblem } from '../base/kept-text.ts'
 import { isEmitted, type AnyContract, type Emitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
+import { kindOf, preview } from '../contracts/schema-check.ts'
 import type { Returned } from '../service/index.ts'
 import type { Settings } from './settings.ts'
 import type { TraceContext } from './tracing.ts'
@@ -47,10 +48,17 @@ export function emittedList(returned: Returned, where: string): readonly Emitted
   return list
 }
 
-const shown = (value: unknown): string =>
-  typeof value === 'object' && value !== null
+function shown(value: unknown): string {
+  const { contract, type } = (value ?? {}) as { contract?: unknown; type?: unknown }
+  if (typeof value === 'function' && contract === value)
+    return `the contract ${String(type)} itself; call it, as in ${String(type)}({ … })`
+  if (Array.isArray(value)) return 'a list inside of the list'
+  if (value instanceof Promise) return 'a Promise; await it'
+  if (typeof value === 'function') return kindOf(value)
+  return typeof value === 'object' && value !== null
     ? `an object with ${Object.keys(value).join(', ')}`
-    : JSON.stringify(value)
+    : preview(value)
+}
 
 /**
  * Makes the events to append.

@@ -79,9 +79,12 @@ export class Waiting implements Pick<App, 'seen' | 'outcome'> {
   async seen(...[token, service, options = {}]: Parameters<App['seen']>): Promise<void> {
     this.#check('seen()')
     const name = typeof service === 'string' ? service : service.name
-    const waitedFor = `the handling of conversation ${token.correlationId} by ${name}`
     const timeoutMs = durationMs(options.timeout ?? timeoutDefault, 'timeout')
-    const readers = this.#readers().filter(({ context }) => context.plan.service.name === name)
+    const here = Map.groupBy(this.#readers(), ({ context }) => context.plan.service.name)
+    const readers = here.get(name) ?? []
+    const elsewhere = `, which does not run in this app (running: ${[...here.keys()].join(', ')}),`
+    const where = readers.length > 0 ? '' : elsewhere
+    const waitedFor = `the handling of conversation ${token.correlationId} by ${name}${where}`
     const isOver = async (facts: RoundFacts): Promise<boolean> => {
       for (const { context, leases } of readers) {
         const { reader, states } = context.plan

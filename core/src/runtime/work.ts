@@ -2,6 +2,7 @@
 import type { EventRecord } from '../contracts/index.ts'
 import type { LedgerRecord } from '../ledger/index.ts'
 import { partitionOf } from '../contracts/index.ts'
+import { preview } from '../contracts/schema-check.ts'
 import type { Route, ReactionState } from './plan.ts'
 
 /** What is to be done with the event. `late` and `deadline` come from timers, the others from the log. */
@@ -118,13 +119,16 @@ export function withTry(task: Task, error: unknown, at: number): Task {
 
 /** An error of any shape as data. */
 export function failedTry(error: unknown, at: number): FailedTry {
-  if (!(error instanceof Error)) return { at, name: typeof error, code: null, message: String(error), stack: null }
-  const code = (error as { code?: unknown }).code
+  if (typeof error !== 'object' || error === null)
+    return { at, name: typeof error, code: null, message: String(error), stack: null }
+  const { name, code, message, stack } = error as Record<keyof FailedTry, unknown>
+  // Numbers on an Error are seldom its code: every DOMException has one of long ago.
+  const isCode = typeof code === 'string' || (typeof code === 'number' && !(error instanceof Error))
   return {
     at,
-    name: error.name,
-    code: typeof code === 'string' ? code : null,
-    message: error.message,
-    stack: error.stack?.slice(0, stackCharsMax) ?? null,
+    name: typeof name === 'string' ? name : 'object',
+    code: isCode ? String(code) : null,
+    message: typeof message === 'string' ? message : preview(error),
+    stack: typeof stack === 'string' ? stack.slice(0, stackCharsMax) : null,
   }
 }

@@ -246,3 +246,38 @@ test('an event published twice with the same id has one effect', async () => {
   assert.equal((await rows(w.app, oracle, 'SELECT 1 FROM effects')).length, 1)
   assert.equal(w.saw(Answered).length, 1)
 })
+
+const a = () => Answered({ id: '1' })
+const foreign: readonly [value: unknown, told: string][] = [
+  [Asked, 'the contract asked itself; call it, as in asked({ … })'],
+  [[Promise.resolve(a())], 'a Promise; await it'],
+  [[[a()]], 'a list inside of the list'],
+  [[a], 'a function'],
+  [5n, '5'],
+  [{ type: 'asked' }, 'an object with type'],
+]
+
+test('what is no event is told apart: who was given it or returned it, and what it is', async () => {
+  let value: unknown
+  const oracle = service('oracle').on(
+    Asked,
+    { emits: [Answered] },
+    () => value as Emitted<'answered', { id: string; n: number }>,
+  )
+  await using w = await lenientWorld([oracle])
+  for (const [given, told] of foreign) {
+    await assert.rejects(w.app.publish(given as Emitted), (error: Error) => {
+      assert.ok(
+        error.message.includes(`publish() was given something that is not an event: ${told}. Hand`),
+        error.message,
+      )
+      return true
+    })
+    value = given
+    await w.publish(Asked({ id: '1' }))
+    await w.settled()
+    const [letter] = await w.app.deadLetters.list()
+    assert.ok(letter?.message.includes(`oracle/asked returned something that is not an event: ${told}. Return`), told)
+    await w.app.deadLetters.discard({}, 'told')
+  }
+})

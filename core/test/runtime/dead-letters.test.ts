@@ -171,3 +171,28 @@ test('a dead letter holds the exact bytes of the payload', async () => {
   const [letter] = await w.app.deadLetters.list()
   assert.equal(new TextDecoder().decode(letter!.bytes), '{"id":"ü€😀","n":0.1}')
 })
+
+test('what was thrown and is no Error is told by its code and message, or as it is', async () => {
+  const circle: { self?: unknown } = {}
+  circle.self = circle
+  const thrown: readonly [unknown, code: string, message: string][] = [
+    [{ code: 42, message: 'no funds' }, '42', 'no funds'],
+    [{ name: 'Gone', message: 'sold' }, 'Gone', 'sold'],
+    [{ reason: 'full' }, 'object', '{"reason":"full"}'],
+    [circle, 'object', 'an object'],
+    ['plainly', 'string', 'plainly'],
+    [null, 'object', 'null'],
+    [new DOMException('late', 'TimeoutError'), 'TimeoutError', 'late'],
+  ]
+  const oracle = service('oracle').on(Asked, { retry: { attempts: 1 } }, ({ n }) => {
+    throw thrown[n!]![0]
+  })
+  await using w = await lenientWorld([oracle])
+  for (const n of thrown.keys()) await w.publish(Asked({ id: String(n), n }))
+  await w.settled()
+  const letters = (await w.app.deadLetters.list()).toSorted((a, b) => Number(a.event!.key) - Number(b.event!.key))
+  assert.deepEqual(
+    letters.map(({ code, message }) => [code, message]),
+    thrown.map(([, code, message]) => [code, message]),
+  )
+})

@@ -34,6 +34,16 @@ test('seen() waits for events that the service has not even read yet, wherever i
   await w.app.seen(token, oracle)
 })
 
+test('seen() says when the service does not run here, for the name may be misspelt', async () => {
+  const oracle = service('oracle').on(Asked, () => {})
+  await using w = await lenientWorld([oracle, service('clerk').on(Answered, () => {})])
+  const token = await w.publish(Asked({ id: 'a' }))
+  await assert.rejects(w.app.seen(token, 'orcale', { timeout: 0 }), {
+    code: 'TIMED_OUT',
+    message: /by orcale, which does not run in this app \(running: oracle, clerk\), did not come within 0 ms/,
+  })
+})
+
 test('seen() does not wait for events that are none of the service’s, nor for a token without events', async () => {
   const oracle = service('oracle').on(Asked, () => {})
   const clerk = service('clerk').on(Answered, () => {})

@@ -1,6 +1,9 @@
 /** Errors of contracts and events. */
 import { issueList, spec, type Issue } from './error-spec.ts'
 
+/** What takes events, such as `publish()`; a reaction, or a transaction, returns them. */
+const isMethod = (where: string): boolean => /^\w+\(\)$/.test(where)
+
 export const contractErrors = {
   EVENT_INVALID: spec<{ type: string; version: number; issues: readonly Issue[]; value: string }>({
     retryable: false,
@@ -36,8 +39,10 @@ export const contractErrors = {
   }),
   EVENT_FOREIGN_VALUE: spec<{ reaction: string; value: string }>({
     retryable: false,
-    what: (d) => `${d.reaction} returned something that is not an event: ${d.value}`,
-    fix: () => 'Return what a contract makes, as in `return OrderCompleted({ ... })`, a list of these, or nothing.',
+    what: (d) =>
+      `${d.reaction} ${isMethod(d.reaction) ? 'was given' : 'returned'} something that is not an event: ${d.value}`,
+    fix: (d) =>
+      `${isMethod(d.reaction) ? 'Hand over' : 'Return'} what a contract makes, as in \`OrderCompleted({ ... })\`, a list of these, or nothing.`,
   }),
   CONTRACT_INVALID: spec<{ type: string; problem: string }>({
     retryable: false,

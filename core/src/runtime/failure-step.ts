@@ -8,7 +8,7 @@
  */
 import { isNonRetryable, isQuadrilleError } from '../base/index.ts'
 import { partitionOf } from '../contracts/index.ts'
-import { backoffMs, type FullRetry } from '../service/index.ts'
+import { backoffMs, undoRetry, type FullRetry } from '../service/index.ts'
 import type { LedgerRecord } from '../ledger/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { consumeTimer } from './deadline-step.ts'
@@ -49,9 +49,6 @@ export interface DeadBody extends Omit<WorkBody, 'event' | 'role'> {
 }
 
 export const deadKind = 'dead'
-
-/** An undo is tried at least so often: giving up leaves an effect that nobody wanted. */
-const undoAttemptsMin = 20
 
 /** How a role appears in hooks and dead letters. */
 export const shownRole = (task: Task): Handling['role'] =>
@@ -110,7 +107,7 @@ function retryFor(task: Task, error: unknown, last: FailedTry): FullRetry | null
   if (special === 'dead' || isNonRetryable(error)) return null
   if (special === undefined && isQuadrilleError(error) && !error.retryable) return null
   const retry = special ?? policy.retry
-  return task.role === 'undo' ? { ...retry, attempts: Math.max(undoAttemptsMin, retry.attempts) } : retry
+  return task.role === 'undo' ? undoRetry(retry) : retry
 }
 
 async function bury(batch: BatchTx, task: Task, error: unknown): Promise<void> {

@@ -2,7 +2,7 @@
 import { durationText } from '../base/index.ts'
 import { patternText, type AnyPattern, type Pattern } from '../contracts/index.ts'
 import { describeReaction, type ReactionDescription } from './describe.ts'
-import { backoffMs, type EffectivePolicy, type FullPolicy, type FullRetry, type ReactionPolicy } from './policy.ts'
+import { backoffMs, undoRetry, type EffectivePolicy, type FullPolicy, type FullRetry, type ReactionPolicy } from './policy.ts'
 import { emitsOf, triggersOf, type Reaction, type TriggerRole } from './reaction.ts'
 import type { AnyService } from './service.ts'
 
@@ -111,12 +111,20 @@ function explainPart(described: ReactionDescription, { role, pattern, reaction }
     emits: !runs ? [] : role === 'undo' ? (undo?.emits ?? []) : described.emits,
     calls: runs && calls,
     delayMs: delayOf(described, role),
-    worst: runs ? worstCase(policy, calls) : null,
+    worst: runs ? worstCase(role === 'undo' ? undoPolicy(policy) : policy, calls) : null,
     afterLast: runs ? afterLast(policy, role === 'undo') : '',
     policy,
     place: reaction.place,
   }
 }
+
+const undoPolicy = (policy: FullPolicy): FullPolicy => ({
+  ...policy,
+  retry: undoRetry(policy.retry),
+  errors: Object.fromEntries(
+    Object.entries(policy.errors).map(([name, rule]) => [name, rule === 'dead' ? rule : undoRetry(rule)]),
+  ),
+})
 
 function delayOf({ withinMs, batch, coalesceMs }: ReactionDescription, role: TriggerRole): number {
   if (role === 'start' || role === 'part') return withinMs ?? 0

@@ -216,6 +216,15 @@ function atLeast(value: number, min: number, option: string): number {
   return refuse(value, option, `a number of at least ${min}`)
 }
 
+/** An undo is tried at least so often: giving up leaves an effect that nobody wanted. */
+const undoAttemptsMin = 20
+
+/** How an undo is tried again under this rule: at least 20 times in all. */
+export const undoRetry = (retry: FullRetry): FullRetry => ({
+  ...retry,
+  attempts: Math.max(undoAttemptsMin, retry.attempts),
+})
+
 /**
  * The wait before attempt `attempt + 1`: full jitter, a random share of the exponential backoff.
  * Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.

@@ -107,6 +107,46 @@ test('an event over which the adapter itself breaks is a dead letter after its a
   await until('nothing is left', async () => (await here.health()).wires[0]!.sending.parked === 0)
 })
 
+test('an event for which a wire throws what no waiting would mend is a dead letter after its attempts, and holds up nothing else', async (t) => {
+  const counted = scripted(memoryHub().wire(), () => null)
+  const throwing = {
+    ...counted.wire,
+    async send(messages: Parameters<typeof counted.wire.send>[0]) {
+      if (messages.some(({ event }) => event.data.includes('"n":0}')))
+        throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: 'memory', problem: 'no such topic' })
+      return counted.wire.send(messages)
+    },
+  }
+  const here = await app(t, { services: [asker], wires: [{ wire: throwing, retry: quick }] })
+  await here.transact(asker, () => [Asked({ id: 'other', n: 1 }), ...asks('k', 'k', 'k'), Asked({ id: 'more', n: 1 })])
+  await until('the others', () => counted.taken.length === 4)
+  const [letter] = await here.deadLetters.list()
+  assert.equal(letter?.attempts.length, 3)
+  assert.match(letter.attempts[0]!.message, /no such topic/)
+  await until('nothing is left', async () => (await here.health()).wires[0]!.sending.parked === 0)
+})
+
+test('what a wire throws for every event fills no dead letters while it is not well', async (t) => {
+  let isBarred = true
+  const counted = scripted(memoryHub().wire(), () => null)
+  let tries = 0
+  const barred = {
+    ...counted.wire,
+    health: async () => ({ problems: isBarred ? ['the login may not write'] : [], facts: {} }),
+    async send(messages: Parameters<typeof counted.wire.send>[0]) {
+      tries += 1
+      if (isBarred) throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: 'memory', problem: 'may not write' })
+      return counted.wire.send(messages)
+    },
+  }
+  const here = await app(t, { services: [asker], wires: [{ wire: barred, retry: quick }] })
+  await here.transact(asker, () => asks('a', 'b', 'c', 'a'))
+  await until('many tries', () => tries > 16)
+  assert.deepEqual(await here.deadLetters.list(), [])
+  isBarred = false
+  await until('all', () => counted.taken.length === 4)
+})
+
 test('while the broker is away nothing is parked and nothing dies; afterwards everything goes in order', async (t) => {
   const hub = memoryHub()
   const seen: number[] = []

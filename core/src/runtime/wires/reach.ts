@@ -95,7 +95,7 @@ export class Reach {
 
 type Answers = readonly (QuadrilleError | null)[]
 
-/** As `wire.send`, but for an adapter that breaks over a message. @throws QuadrilleError what the wire throws. */
+/** As `wire.send`, but for an adapter that breaks over a message. @throws QuadrilleError a retryable one that the wire throws. */
 export async function answersOf(
   wire: Wire,
   messages: readonly OutgoingMessage[],
@@ -117,21 +117,27 @@ export async function answersOf(
 
 /**
  * An adapter that breaks over one of the messages must not hold up the others: they are sent one by one then, and only what
- * breaks it again has failed.
+ * breaks it again has failed. The same goes for an error that no waiting would mend: it is no outage.
  */
 async function sent(wire: Wire, messages: readonly OutgoingMessage[]): Promise<Answers> {
   try {
     return await wire.send(messages)
   } catch (error) {
-    if (isQuadrilleError(error)) throw error
+    if (isQuadrilleError(error) && error.retryable) throw error
     return sendByKey(messages, async (message) => {
       try {
         return (await wire.send([message]))[0] ?? null
       } catch (alone) {
-        if (isQuadrilleError(alone)) return alone
-        const { type } = message.event
-        return new QuadrilleError('WIRE_SEND_FAILED', { wire: wire.name, type, message: String(alone) }, alone)
+        return failureOf(wire, message, alone)
       }
     })
   }
+}
+
+/** What is not said of the message itself may be mended, and is tried again a few times before it is a dead letter. */
+function failureOf({ name }: Wire, { event: { type } }: OutgoingMessage, error: unknown): QuadrilleError {
+  const isAnswer = isQuadrilleError(error) && (error.retryable || error.code === 'WIRE_MESSAGE_REFUSED')
+  if (isAnswer) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new QuadrilleError('WIRE_SEND_FAILED', { wire: name, type, message }, error)
 }

@@ -28,6 +28,10 @@ export function isUnknownTopic(error: unknown): boolean {
   return error instanceof Error && /\bUnknown topic \S+\./.test(textOf(error))
 }
 
+/** Kafka does not take this name of a topic, for example because another one differs only in a dot and an underscore. */
+export const isIllegalTopic = (error: unknown): boolean =>
+  isProtocol((error as { cause?: unknown }).cause ?? error, 'INVALID_TOPIC_EXCEPTION')
+
 /** The group wants this member to join again. */
 export const needsRejoin = (error: unknown): boolean => find(error, 'needsRejoin', true)
 
@@ -52,7 +56,8 @@ export function textOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const beneath = error instanceof MultipleErrors || error instanceof AggregateError ? error.errors : [error.cause]
   const texts = beneath.filter((each) => each !== undefined).map(textOf)
-  return [...new Set([error.message || (error as { code?: string }).code || error.name, ...texts])].join('; ')
+  const { code, serverErrorMessage: said } = error as { code?: string; serverErrorMessage?: string | null }
+  return [...new Set([error.message || code || error.name, ...(said ? [said] : []), ...texts])].join('; ')
 }
 
 /**

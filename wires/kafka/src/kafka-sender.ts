@@ -6,9 +6,11 @@
  * what was sent. The producer is idempotent, so that a try of its own leaves no double. When a round fails for good the
  * client begins a new producer id; what is sent again then may be there twice, but each event for the first time still
  * in order.
+ *
+ * An event whose topic can not be had (a name that Kafka does not take, one that may not be made) fails by itself.
  */
 import { Producer } from '@platformatic/kafka'
-import { QuadrilleError, sleep, type Env, type OutgoingMessage } from 'quadrille'
+import { isQuadrilleError, QuadrilleError, sleep, type Env, type OutgoingMessage } from 'quadrille'
 import { javaPartition } from './java-partition.ts'
 import * as failure from './kafka-failure.ts'
 import type { KafkaLink } from './kafka-link.ts'
@@ -23,6 +25,13 @@ interface Placed extends OutgoingRecord {
   readonly index: number
   readonly message: OutgoingMessage
   readonly partition: string
+}
+
+/** Why there is no such topic. */
+interface NoTopic {
+  readonly problem: string
+  /** True when waiting does not help: Kafka does not take the name. */
+  readonly forever: boolean
 }
 
 interface Call {
@@ -108,54 +117,83 @@ export class KafkaSender {
     const results: Result[] = messages.map(() => null)
     if (messages.length === 0) return results
     const { settings, link } = this.#parts
+    const round = new Round(settings.name, results)
     let placed: readonly Placed[]
     try {
-      placed = await this.#place(messages, results)
+      placed = await this.#place(messages, round)
     } catch (error) {
       link.lost(failure.textOf(error))
       throw failure.asWireError(settings.name, error)
     }
-    const round = new Round(settings.name, results)
     for (const each of roundsOf(placed, settings.messageBytesMax)) {
       const failed = await this.#sendRound(round.toSend(each), round)
       if (failed === undefined) continue
       link.lost(failure.textOf(failed))
       if (!round.isAnythingKnown) throw failure.asWireError(settings.name, failed)
     }
-    if (link.problem !== null && round.failures === 0) link.restored()
+    if (link.problem !== null && round.isClean) link.restored()
     return results
   }
 
-  /** Records with their partitions, but for those that are too large. */
-  async #place(messages: readonly OutgoingMessage[], results: Result[]): Promise<readonly Placed[]> {
-    const { name, topicOf, messageBytesMax } = this.#parts.settings
-    const topics = messages.map(({ event }) => topicOf(event.type))
-    const partitions = await this.#partitionsOf([...new Set(topics)])
+  /** Records with their partitions, but for those that have no topic or are too large: `round` is told of these. */
+  async #place(messages: readonly OutgoingMessage[], round: Round): Promise<readonly Placed[]> {
+    const { messageBytesMax } = this.#parts.settings
+    const topics = messages.map(({ event }) => this.#topicOf(event.type))
+    const partitions = await this.#partitionsOf(new Set(topics.filter((topic) => typeof topic === 'string')))
     const placed: Placed[] = []
     for (const [index, message] of messages.entries()) {
       const topic = topics[index]!
-      const { record, bytes } = toRecord(message.event, topic)
-      if (bytes > messageBytesMax) {
-        const problem = `it is ${bytes} bytes, more than the limit of ${messageBytesMax}`
-        results[index] = refusal(name, message, problem)
+      const count = typeof topic === 'string' ? partitions.get(topic)! : topic
+      if (typeof topic !== 'string' || typeof count !== 'number') {
+        const { problem, forever } = count as NoTopic
+        if (forever) round.refused({ index, message }, problem)
+        else round.failed([{ index, message }], problem)
         continue
       }
-      const partition = javaPartition(record.key, partitions.get(topic)!)
+      const { record, bytes } = toRecord(message.event, topic)
+      if (bytes > messageBytesMax) {
+        round.refused({ index, message }, `it is ${bytes} bytes, more than the limit of ${messageBytesMax}`)
+        continue
+      }
+      const partition = javaPartition(record.key, count)
       placed.push({ index, message, partition: `${topic}:${partition}`, bytes, record: { ...record, partition } })
     }
     return placed
   }
 
-  /** How many partitions each topic has. Makes those that have gone. */
-  async #partitionsOf(topics: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    const ask = () => this.#inTime((producer) => producer.metadata({ topics: [...topics] }))
-    const metadata = await ask().catch(async (error: unknown) => {
-      if (!failure.isUnknownTopic(error)) throw error
-      await this.#parts.topics.ensure(topics)
-      this.#producer?.clearMetadata()
-      return ask()
-    })
-    return new Map([...metadata.topics].map(([topic, { partitionsCount }]) => [topic, partitionsCount]))
+  #topicOf(type: string): string | NoTopic {
+    try {
+      return this.#parts.settings.topicOf(type)
+    } catch (error) {
+      return { problem: problemOf(error), forever: true }
+    }
+  }
+
+  /** How many partitions each topic has, or why there is none. Makes those that are missing. */
+  async #partitionsOf(topics: ReadonlySet<string>): Promise<ReadonlyMap<string, number | NoTopic>> {
+    const counts = new Map<string, number | NoTopic>()
+    const ask = async (names: readonly string[]): Promise<void> => {
+      const metadata = await this.#inTime((producer) => producer.metadata({ topics: [...names] }))
+      for (const [topic, { partitionsCount }] of metadata.topics) counts.set(topic, partitionsCount)
+    }
+    try {
+      await ask([...topics])
+    } catch (error) {
+      if (!isOfTopic(error)) throw error
+      for (const topic of topics)
+        await ask([topic])
+          .catch(async (alone: unknown) => {
+            if (!failure.isUnknownTopic(alone)) throw alone
+            await this.#parts.topics.ensure([topic])
+            this.#producer?.clearMetadata()
+            await ask([topic])
+          })
+          .catch((alone: unknown) => {
+            if (!isOfTopic(alone)) throw alone
+            counts.set(topic, { problem: problemOf(alone), forever: failure.isIllegalTopic(alone) })
+          })
+    }
+    return counts
   }
 
   /** Sends one batch for each partition. Returns the error when nothing is known of some of them. */
@@ -177,6 +215,7 @@ export class KafkaSender {
           round.refused(batch[0]!, `the broker refuses it: ${failure.textOf(error)}`)
         else {
           round.failed(batch, failure.textOf(error))
+          round.isClean = false
           if (code === undefined) unknown = error
         }
       }
@@ -221,28 +260,32 @@ export class KafkaSender {
   }
 }
 
+type Item = Pick<Placed, 'index' | 'message'>
+
 /** What has become of the messages of one call so far. */
 class Round {
   readonly #wire: string
   readonly #results: Result[]
-  /** For each key that is held up: the id of the event that it waits for. */
-  readonly #held = new Map<string, string>()
+  /** For each key that is held up: the first event that was not taken. */
+  readonly #held = new Map<string, Item>()
   isAnythingKnown = false
-  failures = 0
+  /** False when the broker did not take something that it should have taken. */
+  isClean = true
 
   constructor(wire: string, results: Result[]) {
     this.#wire = wire
     this.#results = results
-    this.isAnythingKnown = results.some((result) => result !== null)
   }
 
   /** Those whose key is not held up. */
   toSend(items: readonly Placed[]): readonly Placed[] {
     if (this.#held.size === 0) return items
     return items.filter(({ index, message }) => {
-      const behind = this.#held.get(message.event.key)
-      if (behind !== undefined) this.#results[index] = new QuadrilleError('WIRE_SEND_HELD', { behind })
-      return behind === undefined
+      const first = this.#held.get(message.event.key)
+      // What came before it does not wait for it, also when it is in a later round.
+      const waits = first !== undefined && first.index < index
+      if (waits) this.#results[index] = new QuadrilleError('WIRE_SEND_HELD', { behind: first.message.event.id })
+      return !waits
     })
   }
 
@@ -250,23 +293,29 @@ class Round {
     this.isAnythingKnown = true
   }
 
-  refused({ index, message }: Placed, problem: string): void {
+  refused({ index, message: { event } }: Item, problem: string): void {
     this.isAnythingKnown = true
-    this.#results[index] = refusal(this.#wire, message, problem)
+    const { type } = event
+    this.#results[index] = new QuadrilleError('WIRE_MESSAGE_REFUSED', { wire: this.#wire, type, problem })
   }
 
-  failed(items: readonly Placed[], why: string): void {
-    this.failures += items.length
-    for (const { index, message } of items) {
-      const { type, key, id } = message.event
-      this.#results[index] = new QuadrilleError('WIRE_SEND_FAILED', { wire: this.#wire, type, message: why })
-      if (!this.#held.has(key)) this.#held.set(key, id)
+  failed(items: readonly Item[], why: string): void {
+    for (const item of items) {
+      const { type, key } = item.message.event
+      this.#results[item.index] = new QuadrilleError('WIRE_SEND_FAILED', { wire: this.#wire, type, message: why })
+      const first = this.#held.get(key)
+      if (first === undefined || item.index < first.index) this.#held.set(key, item)
     }
   }
 }
 
-const refusal = (wire: string, { event }: OutgoingMessage, problem: string): QuadrilleError =>
-  new QuadrilleError('WIRE_MESSAGE_REFUSED', { wire, type: event.type, problem })
+/** True for what is about one topic; otherwise the broker as a whole is in trouble. */
+const isOfTopic = (error: unknown): boolean =>
+  failure.isUnknownTopic(error) || failure.asWireError('', error).code === 'WIRE_INCOMPATIBLE'
+
+function problemOf(error: unknown): string {
+  return isQuadrilleError(error, 'WIRE_INCOMPATIBLE') ? error.details.problem : failure.textOf(error)
+}
 
 /** Cuts the messages so that each round has at most `bytesMax` for each partition, or one message. */
 function roundsOf(placed: readonly Placed[], bytesMax: number): readonly (readonly Placed[])[] {

@@ -1,11 +1,19 @@
 /** Makes the topics that are missing, and leaves those that exist as they are. */
 import { Admin } from '@platformatic/kafka'
 import { QuadrilleError, sleep, type Env } from 'quadrille'
-import { isProtocol, isUnknownTopic } from './kafka-failure.ts'
+import { isProtocol, isUnknownTopic, textOf } from './kafka-failure.ts'
 import type { KafkaSettings } from './kafka-options.ts'
 
 const readyWithinMs = 15_000
 const pollMs = 30
+/** What the broker says of a topic that it will not make as it is asked to. */
+const never = [
+  'INVALID_TOPIC_EXCEPTION',
+  'INVALID_CONFIG',
+  'INVALID_PARTITIONS',
+  'INVALID_REPLICATION_FACTOR',
+  'POLICY_VIOLATION',
+]
 
 /** Looks after topics. It connects when it is needed, and then keeps no connection. */
 export class KafkaTopics {
@@ -20,7 +28,8 @@ export class KafkaTopics {
   /**
    * Resolves when every topic is there and can be used. Idempotent.
    *
-   * @throws QuadrilleError `WIRE_INCOMPATIBLE` when one is missing and may not be made; errors of the client otherwise.
+   * @throws QuadrilleError `WIRE_INCOMPATIBLE` when one is missing and can not be made, also because its name collides
+   * with that of another topic; errors of the client otherwise.
    */
   async ensure(topics: readonly string[]): Promise<void> {
     if (topics.length === 0) return
@@ -44,9 +53,13 @@ export class KafkaTopics {
     try {
       await admin.createTopics({ topics: [topic], partitions, replicas, configs })
     } catch (error) {
+      if (never.some((code) => isProtocol(error, code)))
+        throw new QuadrilleError(
+          'WIRE_INCOMPATIBLE',
+          { wire, problem: `topic ${topic}: ${textOf(error)}${hintOf(error)}` },
+          error,
+        )
       // Somebody else was faster: that is as good.
-      if (isProtocol(error, 'INVALID_CONFIG') || isProtocol(error, 'INVALID_REPLICATION_FACTOR'))
-        throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire, problem: `topic ${topic}: ${String(error)}` }, error)
       if (!isProtocol(error, 'TOPIC_ALREADY_EXISTS')) throw error
     }
     const began = this.#env.elapsed()
@@ -59,6 +72,9 @@ export class KafkaTopics {
     }
   }
 }
+
+const hintOf = (error: unknown): string =>
+  isProtocol(error, 'INVALID_TOPIC_EXCEPTION') ? '; give it another name with the option topic' : ''
 
 async function isThere(admin: Admin, topic: string): Promise<boolean> {
   try {

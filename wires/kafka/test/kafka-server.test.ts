@@ -79,6 +79,42 @@ describe('on a real Kafka', { skip: real.skip }, () => {
     await assert.rejects(open(['not legal'], {}), { code: 'WIRE_INCOMPATIBLE', message: /option topic/ })
   })
 
+  it('refuses to open where two of its types collide, and names both topics', async () => {
+    await assert.rejects(open(['clash.of.two', 'clash_of.two'], {}), {
+      code: 'WIRE_INCOMPATIBLE',
+      message: /clash_of\.two.*clash\.of\.two.*option topic/,
+    })
+  })
+
+  it('refuses events of a topic that Kafka does not take, and sends all others', async () => {
+    const topic = (type: string) => (type === 'no.name' ? 'no name' : type)
+    const wire = await open(['taken.name'], { topic })
+    const types = ['taken.name', 'taken_name', 'no.name', 'new.name']
+    const results = await wire.send(types.map((type) => outgoing(eventOf(type, 'k', {}))))
+    assert.deepEqual(codes(results), [null, 'WIRE_MESSAGE_REFUSED', 'WIRE_MESSAGE_REFUSED', null])
+    assert.match(results[1]!.message, /taken_name.*taken\.name/)
+    assert.match(results[2]!.message, /"no name" can not name the topic of no\.name/)
+    assert.deepEqual(notices, [], 'nobody is told that the broker is away')
+  })
+
+  it('holds up only the later events of a key behind one whose topic is missing, until somebody makes it', async () => {
+    await withAdmin((admin) => admin.createTopics({ topics: ['made.early'], partitions: 2, replicas: 1 }))
+    const wire = await open(['made.early'], { topics: false })
+    const events = [
+      eventOf('made.early', 'k', { n: 1 }),
+      eventOf('made.late', 'k', { n: 2 }),
+      eventOf('made.early', 'k', { n: 3 }),
+      eventOf('made.early', 'other', { n: 4 }),
+    ].map(outgoing)
+    const results = await wire.send(events)
+    assert.deepEqual(codes(results), [null, 'WIRE_SEND_FAILED', 'WIRE_SEND_HELD', null])
+    assert.match(results[1]!.message, /made\.late does not exist/)
+    assert.deepEqual((await wire.health()).problems, [])
+    await withAdmin((admin) => admin.createTopics({ topics: ['made.late'], partitions: 2, replicas: 1 }))
+    await until(async () => (await wire.send([events[1]!]))[0] === null, 'it is taken now')
+    assert.deepEqual(notices, [])
+  })
+
   it('puts a key where Java puts it, with its attributes in headers', async () => {
     const wire = await open(['placed'], { topics: { partitions: 5 } })
     const event = eventOf('placed', 'foobar', { n: 1 })

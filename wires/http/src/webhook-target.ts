@@ -3,6 +3,7 @@
  *
  * What an answer means for an event: 2xx, it is taken. 400, 413 and 422: never as it is, it is refused. 404: nobody
  * receives it (yet). Everything else, and no answer: later again; 429 and 503 may say when, 410 is asked again rarely.
+ * The status alone decides: a body that can not be read changes nothing.
  * A request that ran into the timeout may have arrived: the receiving ledger drops what comes twice.
  */
 import { cloudEventText, QuadrilleError, sendByKey, type OutgoingMessage, type WireContext } from 'quadrille'
@@ -20,7 +21,10 @@ const awayStatus = new Set([410, 429, 502, 503, 504])
 const gonePauseMs = 300_000
 /** The longest pause that a receiver can ask for. */
 const pauseMsMax = 3_600_000
+/** How much of an answer is told. */
 const answerCharsMax = 300
+/** How much of an answer is read, so that its connection can be used again; one that says more loses it. */
+const answerBytesMax = 65_536
 
 /** What the sending half has seen, for `health()`. */
 export interface TargetFacts {
@@ -29,6 +33,14 @@ export interface TargetFacts {
   refused: number
   /** Why the last request failed; null when it did not. */
   problem: string | null
+}
+
+/** What counts of an answer. */
+interface Answer {
+  readonly status: number
+  readonly retryAfter: string | null
+  /** The status, and the beginning of the body where it is of interest. */
+  readonly said: string
 }
 
 /** Posts events to the address of a wire. */
@@ -141,8 +153,8 @@ export class WebhookTarget {
         try {
           await this.#permission.wait(this.#closed.signal)
           const answer = await this.#request(batch, encoded)
-          if (!awayStatus.has(answer.status)) return await this.#read(type, answer, batch.length)
-          failure = await this.#asksToWait(answer)
+          if (!awayStatus.has(answer.status)) return this.#read(type, answer, batch.length)
+          failure = this.#asksToWait(answer)
         } catch (error) {
           failure = this.#unreachable(error)
         }
@@ -154,7 +166,7 @@ export class WebhookTarget {
     }
   }
 
-  async #request(batch: readonly OutgoingMessage[], { headers, body }: Encoded): Promise<Response> {
+  async #request(batch: readonly OutgoingMessage[], { headers, body }: Encoded): Promise<Answer> {
     const { env } = this.#context
     const target = this.#target
     const timeout = new AbortController()
@@ -172,22 +184,23 @@ export class WebhookTarget {
         redirect: 'manual',
         signal: AbortSignal.any([timeout.signal, this.#closed.signal]),
       })
-      // The body is read under the same timeout, so that the connection is free again.
-      const text = await answer.text()
-      return new Response(text && ![204, 304].includes(answer.status) ? text : null, answer)
-    } finally {
+      // Under the same timeout. What was taken is taken, and does not wait for it.
+      const reading = beginningOf(answer).finally(cancel)
+      const text = answer.ok ? '' : await reading
+      const said = `it answered ${answer.status}${text ? `: ${text}` : ''}`
+      return { status: answer.status, retryAfter: answer.headers.get('retry-after'), said }
+    } catch (error) {
       cancel()
+      throw error
     }
   }
 
-  async #read(type: string, answer: Response, events: number): Promise<Result> {
-    const { status } = answer
+  #read(type: string, { status, said: message }: Answer, events: number): Result {
     if (status >= 200 && status < 300) {
       this.facts.sent += events
       this.#reached()
       return null
     }
-    const message = await saidBy(answer)
     if (refusedStatus.has(status)) {
       this.#reached()
       this.facts.refused += events
@@ -200,13 +213,13 @@ export class WebhookTarget {
     return this.#failed(type, message)
   }
 
-  async #asksToWait(answer: Response): Promise<QuadrilleError> {
+  #asksToWait({ status, retryAfter, said }: Answer): QuadrilleError {
     const { env } = this.#context
-    const isGone = answer.status === 410
-    const pauseMs = isGone ? gonePauseMs : retryAfterMs(answer.headers.get('retry-after'), env.now())
+    const isGone = status === 410
+    const pauseMs = isGone ? gonePauseMs : retryAfterMs(retryAfter, env.now())
     if (pauseMs > 0) this.#pausedUntil = env.elapsed() + Math.min(pauseMs, pauseMsMax)
     const gone = isGone ? '; it is gone: take this wire out of start() when that is meant' : ''
-    return this.#away((await saidBy(answer)) + gone)
+    return this.#away(said + gone)
   }
 
   #failed(type: string, message: string): QuadrilleError {
@@ -246,9 +259,21 @@ export class WebhookTarget {
   }
 }
 
-async function saidBy(answer: Response): Promise<string> {
-  const text = (await answer.text()).slice(0, answerCharsMax)
-  return `it answered ${answer.status}${text ? `: ${text}` : ''}`
+/** The beginning of the body, as far as it can be read. Never rejects. */
+async function beginningOf({ body }: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let text = ''
+  let size = 0
+  try {
+    for await (const part of (body ?? []) as AsyncIterable<Uint8Array>) {
+      if (text.length < answerCharsMax) text += decoder.decode(part, { stream: true })
+      size += part.length
+      if (size > answerBytesMax) break
+    }
+  } catch {
+    // The status has said what counts.
+  }
+  return text.slice(0, answerCharsMax)
 }
 
 type Post = (batch: readonly OutgoingMessage[], encoded: Encoded) => Promise<Result>

@@ -1,6 +1,7 @@
 /** What the sending half makes of answers, and of none. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { createServer, type AddressInfo } from 'node:net'
+import { test, type TestContext } from 'node:test'
 import { Webhook } from 'standardwebhooks'
 import { isQuadrilleError, type OutgoingMessage, type QuadrilleError, type WireNotice } from 'quadrille'
 import { manualEnv } from 'quadrille/testing'
@@ -56,6 +57,55 @@ for (const [status, code, retryable] of [
     if (retryable !== null) assert.equal(result!.retryable, retryable)
     if (code && code !== 'WIRE_UNROUTABLE') assert.match(result!.message, /because/)
     assert.equal(receiver.seen.length, 1)
+  })
+
+test('a status that no standard knows is a failure that counts', async (t) => {
+  const { wire } = await sending(t, () => ({ status: 999, body: 'because' }))
+  const [result] = await answers(wire, [outgoing(eventOf())])
+  assert.equal(result?.code, 'WIRE_SEND_FAILED')
+  assert.match(result!.message, /it answered 999: because/)
+})
+
+/** A receiver that answers in bytes of its own, and says nothing of their end where `isOpen`. */
+async function rawReceiver(t: TestContext, answer: string, isOpen: boolean): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => (isOpen ? socket.write(answer) : socket.end(answer)))
+    t.after(() => socket.destroy())
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  t.after(() => void server.close())
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+}
+
+for (const [what, rest, isOpen] of [
+  ['is not encoded as it says', 'content-encoding: gzip\r\ncontent-length: 4\r\n\r\nfine', false],
+  ['is cut off', 'content-length: 400\r\n\r\nfine', false],
+  ['never ends', 'content-length: 400\r\n\r\nfine', true],
+] as const)
+  test(`the status decides, also when the body of the answer ${what}`, async (t) => {
+    for (const [status, code] of [
+      [200, null],
+      [422, 'WIRE_MESSAGE_REFUSED'],
+      [500, 'WIRE_SEND_FAILED'],
+    ] as const) {
+      const url = await rawReceiver(t, `HTTP/1.1 ${status} Said\r\n${rest}`, isOpen)
+      const env = manualEnv()
+      const answered = Promise.withResolvers<void>()
+      const watched: typeof fetch = async (...args) => {
+        const answer = await fetch(...args)
+        answered.resolve()
+        return answer
+      }
+      const wire = http({ target: { url, timeout: '2s', fetch: watched } })
+      await wire.open(contextOf(env))
+      t.after(() => wire.close())
+      const sent = answers(wire, [outgoing(eventOf())])
+      await answered.promise
+      // What was taken does not wait for the end of the body; what was not waits no longer than for an answer.
+      if (isOpen && status !== 200) await env.advance(2_000)
+      assert.equal((await sent)[0]?.code ?? null, code)
+    }
   })
 
 test('a redirect is not followed: the events would go where nobody has said', async (t) => {

@@ -32,6 +32,12 @@ export function encodeBinary(event: EventRecord): Encoded {
   return { headers: { 'content-type': datacontenttype, ...Object.fromEntries(entries) }, body: bytes(data) }
 }
 
+const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i
+
+/** The first header whose name HTTP does not allow; undefined for none. An attribute of another sender may have any name. */
+export const unfitHeader = ({ headers }: Encoded): string | undefined =>
+  Object.keys(headers).find((name) => !headerName.test(name))
+
 /** The binding's rule: space, quote, per cent and everything that is not printable ASCII. */
 const percentEncoded = (value: string): string =>
   value

@@ -7,7 +7,7 @@
  * A request that ran into the timeout may have arrived: the receiving ledger drops what comes twice.
  */
 import { cloudEventText, QuadrilleError, sendByKey, type OutgoingMessage, type WireContext } from 'quadrille'
-import { encodeBatch, encodeBinary, encodeStructured, type Encoded } from './http-binding.ts'
+import { encodeBatch, encodeBinary, encodeStructured, unfitHeader, type Encoded } from './http-binding.ts'
 import type { Target } from './http-options.ts'
 import { Permission } from './send-permission.ts'
 import { signWebhook, webhookId } from './webhook-signature.ts'
@@ -83,13 +83,18 @@ export class WebhookTarget {
 
   async #sendOne(message: OutgoingMessage, post: Post): Promise<Result> {
     const encoded = this.#target.mode === 'binary' ? encodeBinary(message.event) : encodeStructured(message.event)
+    const header = unfitHeader(encoded)
+    if (header !== undefined) return this.#unfit(message, `${JSON.stringify(header)} can be no header`)
     if (encoded.body.length <= this.#target.bodyBytesMax) return post([message], encoded)
     return this.#tooLarge(message, encoded.body.length)
   }
 
   #tooLarge(message: OutgoingMessage, length: number): QuadrilleError {
+    return this.#unfit(message, `its body has ${length} bytes, more than ${this.#target.bodyBytesMax}`)
+  }
+
+  #unfit(message: OutgoingMessage, problem: string): QuadrilleError {
     this.facts.refused += 1
-    const problem = `its body has ${length} bytes, more than ${this.#target.bodyBytesMax}`
     return new QuadrilleError('WIRE_MESSAGE_REFUSED', { wire: this.#wire, type: message.event.type, problem })
   }
 

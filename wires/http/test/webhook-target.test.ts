@@ -108,6 +108,22 @@ for (const [what, rest, isOpen] of [
     }
   })
 
+test('in binary mode an event with an attribute that can be no header is refused, and the others go on', async (t) => {
+  const { wire, receiver } = await sending(t, () => ({ status: 202 }), { mode: 'binary' })
+  const odd = ['my ext', 'a:b', 'é', 'line\n'].map((name) => JSON.stringify({ [name]: 'x' }))
+  const legal = JSON.stringify({ Tenant_1: 'x', subject: null })
+  const events = [...odd, legal].map((extensions) => outgoing(eventOf({ extensions })))
+  const results = await wire.send(events)
+  assert.deepEqual(
+    results.map((result) => result?.code ?? null),
+    [...odd.map(() => 'WIRE_MESSAGE_REFUSED'), null],
+  )
+  assert.match(results[0]!.message, /"ce-my ext" can be no header/)
+  assert.equal(receiver.seen.length, 1)
+  assert.equal(receiver.seen[0]!.headers['ce-tenant_1'], 'x')
+  assert.equal(receiver.seen[0]!.headers['ce-subject'], undefined)
+})
+
 test('a redirect is not followed: the events would go where nobody has said', async (t) => {
   const { wire, receiver } = await sending(t, () => ({ status: 307, headers: { location: '/elsewhere' } }))
   const [result] = await wire.send([outgoing(eventOf())])

@@ -89,7 +89,9 @@ export function toBinaryEvent(event: NewEvent & { readonly position?: number }):
 const sequenceOf = (position: number): string => String(position).padStart(20, '0')
 
 function texts(extensions: unknown): Record<string, string> {
-  const entries = Object.entries(extensions as Record<string, unknown>).filter(([name]) => name !== 'data')
+  // In the JSON format null is the same as an attribute that is not there.
+  const isSet = ([name, value]: [string, unknown]) => name !== 'data' && value !== null
+  const entries = Object.entries(extensions as Record<string, unknown>).filter(isSet)
   return Object.fromEntries(
     entries.map(([name, value]): [string, string] => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
   )

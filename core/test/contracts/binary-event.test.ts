@@ -30,6 +30,13 @@ test('an event in binary mode comes back as it was, its payload to the byte', ()
   assert.deepEqual(fromBinaryEvent(attributes, body(data)), { ...sent, extensions: '{"tenant":"t1","retries":"2"}' })
 })
 
+test('an attribute that is null is not set: binary mode has no header for it', () => {
+  const { attributes } = toBinaryEvent({ ...event, extensions: '{"subject":null,"tenant":"t1","flag":false}' })
+  assert.equal('subject' in attributes, false)
+  assert.equal(attributes['tenant'], 't1')
+  assert.equal(attributes['flag'], 'false')
+})
+
 test('extensions never take the place of an attribute or of the data', () => {
   const hostile = { ...event, extensions: '{"id":"other","data":"x","__proto__":"y"}' }
   const { attributes } = toBinaryEvent(hostile)

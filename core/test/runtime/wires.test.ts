@@ -1,8 +1,9 @@
 /** Two ledgers, joined by a wire: what is made in one is handled in the other, once, in order, and never sent back. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isQuadrilleError, service, type StartOptions, type WireOptions } from 'quadrille'
+import { event, isQuadrilleError, service, type StartOptions, type WireOptions } from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
+import * as z from 'zod'
 import { Answered, Asked, Cancelled, ledgerFile, Undone } from './setup.ts'
 import { app, collect, memoryHub, scripted, until } from './wire-setup.ts'
 
@@ -230,4 +231,30 @@ test('a wire is told which subscriptions the ledger has had, so that a broker th
   await (await startWith(Asked, Answered as unknown as typeof Asked)).stop()
   await (await startWith(Asked)).stop()
   assert.deepEqual(told, [[], ['asked'], ['answered', 'asked']])
+})
+
+test('the name of a foreign topic with a wildcard or a space is refused: nothing would be mapped', async (t) => {
+  const mapping = { events: [Asked], map: () => null }
+  const oracle = () => service('oracle').on(Asked, {}, () => {})
+  const startWith = (foreign: WireOptions['foreign']) =>
+    app(t, { services: [oracle()], wires: [{ wire: memoryHub().wire(), foreign: foreign! }] })
+  for (const name of ['legacy.*', 'legacy*', 'legacy.>', '>', 'legacy.#', '#', '#.legacy', 'two words', ''])
+    await assert.rejects(
+      startWith({ [name]: mapping }),
+      (error) => isQuadrilleError(error, 'OPTION_INVALID') && /exact names/.test(error.message),
+      name,
+    )
+  await startWith({ 'legacy.a': mapping, 'urn:a#b': mapping })
+})
+
+test('a type that is named as what every object has is received', async (t) => {
+  const Constructor = event('constructor', { key: 'id', schema: z.object({ id: z.string() }) })
+  const hub = memoryHub()
+  const seen: string[] = []
+  const oracle = service('oracle').on(Constructor, ({ id }) => void seen.push(id))
+  await app(t, { services: [oracle], wires: [hub.wire()] })
+  const asker = service('asker')
+  const here = await app(t, { services: [asker], wires: [hub.wire()] })
+  await here.transact(asker, () => Constructor({ id: 'k' }))
+  await until('it arrives', () => seen.length === 1)
 })

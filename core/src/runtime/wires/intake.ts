@@ -90,8 +90,8 @@ export class Intake {
 
   /** Tells which messages of a wire are mapped; null when none is. */
   mappedOf(via: string | null): ((message: IncomingMessage) => boolean) | null {
-    const foreign = this.#settings.wires.find(({ name }) => name === via)?.foreign ?? {}
-    return Object.keys(foreign).length === 0 ? null : (message) => this.#mappingOf(message, via) !== undefined
+    const foreign = this.#settings.wires.find(({ name }) => name === via)?.foreign
+    return !foreign?.size ? null : (message) => this.#mappingOf(message, via) !== undefined
   }
 
   /** The events of a message that could not be read when it came, if it can be read now. */
@@ -105,7 +105,7 @@ export class Intake {
 
   #mappingOf({ channel }: IncomingMessage, via: string | null): ForeignMapping | undefined {
     if (via === null || channel === undefined) return undefined
-    return this.#settings.wires.find(({ name }) => name === via)?.foreign[channel]
+    return this.#settings.wires.find(({ name }) => name === via)?.foreign.get(channel)
   }
 
   /** @throws QuadrilleError `EVENT_TYPE_UNKNOWN` or `EVENT_TOO_LARGE`, and what a mapping throws. */

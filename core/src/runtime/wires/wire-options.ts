@@ -69,7 +69,7 @@ export interface WireOptions {
   readonly forwards?: true
   /** How often and when an event that the broker refuses is sent again. Default: 8 attempts, 200 ms to 1 minute. */
   readonly retry?: RetryPolicy
-  /** Topics of senders that do not speak CloudEvents, by name. */
+  /** Topics of senders that do not speak CloudEvents, by their exact names. */
   readonly foreign?: Readonly<Record<string, ForeignMapping>>
 }
 
@@ -90,7 +90,7 @@ export interface WireSettings {
   readonly filter: boolean
   readonly forwards: boolean
   readonly retry: FullRetry
-  readonly foreign: Readonly<Record<string, ForeignMapping>>
+  readonly foreign: ReadonlyMap<string, ForeignMapping>
 }
 
 const optionNames: Readonly<Record<keyof WireOptions, true>> = {
@@ -160,8 +160,19 @@ function settingsOf(options: WireOptions, services: readonly AnyService[]): Wire
     filter: filter === true,
     forwards: forwards === true,
     retry: policy.retry,
-    foreign: foreign ?? {},
+    foreign: new Map(Object.entries(foreign ?? {}).map(exactly)),
   }
+}
+
+/** A broker that knows wildcards would hand over what no mapping is found for. @throws QuadrilleError `OPTION_INVALID`. */
+function exactly([name, mapping]: [string, ForeignMapping]): [string, ForeignMapping] {
+  if (name === '' || /[\s*>]|(^|[./])#([./]|$)/.test(name))
+    throw new QuadrilleError('OPTION_INVALID', {
+      option: 'wires.foreign',
+      value: JSON.stringify(name),
+      expected: 'the exact names of topics, without wildcards and spaces',
+    })
+  return [name, mapping]
 }
 
 function selects(selection: TypeSelection | undefined): (type: string) => boolean {
@@ -184,8 +195,8 @@ export function wantedTypes(service: AnyService, settings: WireSettings) {
     const mayFilter = settings.filter && all.every(({ pattern, contract }) => pattern && contract.latest === 1)
     return [{ type, patterns: mayFilter ? all.map(({ pattern }) => pattern!) : null }]
   })
-  const foreign = Object.entries(settings.foreign)
+  const foreign = [...settings.foreign]
     .filter(([, { events }]) => events.some(({ type }) => wanted.has(type)))
     .map(([type]) => ({ type, patterns: null }))
-  return [...types.filter(({ type }) => settings.foreign[type] === undefined), ...foreign]
+  return [...types.filter(({ type }) => !settings.foreign.has(type)), ...foreign]
 }

@@ -8,11 +8,17 @@ export interface LambdaHttpEvent {
   readonly path?: string
   readonly rawPath?: string
   readonly rawQueryString?: string
+  readonly queryStringParameters?: Readonly<Record<string, string | undefined>> | null
+  readonly multiValueQueryStringParameters?: Readonly<Record<string, readonly string[] | undefined>> | null
   readonly headers?: Readonly<Record<string, string | undefined>> | null
   readonly multiValueHeaders?: Readonly<Record<string, readonly string[] | undefined>> | null
   readonly body?: string | null
   readonly isBase64Encoded?: boolean
-  readonly requestContext?: { readonly http?: { readonly method?: string } | undefined }
+  readonly requestContext?: {
+    readonly http?: { readonly method?: string } | undefined
+    /** There for load balancers only. */
+    readonly elb?: object
+  }
 }
 
 /** The answer, in the form that all of them take. */
@@ -64,8 +70,18 @@ function requestOf(event: LambdaHttpEvent): Request {
     for (const value of values ?? []) headers.append(name, value)
   const url = new URL(`https://${headers.get('host') ?? 'localhost'}`)
   url.pathname = event.rawPath ?? event.path ?? '/'
-  url.search = event.rawQueryString ?? ''
+  url.search = event.rawQueryString ?? queryOf(event)
   const bytes = event.body ? Buffer.from(event.body, event.isBase64Encoded ? 'base64' : 'utf8') : null
   const hasBody = bytes !== null && method !== 'GET' && method !== 'HEAD'
   return new Request(url, { method, headers, body: hasBody ? new Uint8Array(bytes) : null })
+}
+
+/** The query where it comes in parts: decoded from API Gateway (payload 1.0), as it was sent from load balancers. */
+function queryOf(event: LambdaHttpEvent): string {
+  const { multiValueQueryStringParameters, queryStringParameters, requestContext } = event
+  const written = requestContext?.elb ? (text: string) => text : encodeURIComponent
+  const pairs = Object.entries(multiValueQueryStringParameters ?? queryStringParameters ?? {}).flatMap(
+    ([name, values = []]) => [values].flat().map((value) => `${written(name)}=${written(value)}`),
+  )
+  return pairs.join('&')
 }

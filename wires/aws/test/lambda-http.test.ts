@@ -58,6 +58,22 @@ for (const [name, event] of Object.entries({ url, gateway, balancer }))
     assert.deepEqual(answer.multiValueHeaders?.['retry-after'], event === gateway ? ['1'] : undefined)
   })
 
+test('the query arrives as it was sent, from each of them', async () => {
+  const handle = httpHandler(async (request) => new Response(new URL(request.url).search))
+  const decoded = { key: 'a b&c', list: '2' }
+  const lists = { key: ['a b&c'], list: ['1', '2'] }
+  const search = async (event: object) => (await handle(event as LambdaHttpEvent)).body
+  assert.equal(await search(url), '?a=1&a=2')
+  const whole = { queryStringParameters: decoded, multiValueQueryStringParameters: lists }
+  assert.equal(await search({ ...gateway, ...whole }), '?key=a%20b%26c&list=1&list=2')
+  assert.equal(await search({ ...gateway, queryStringParameters: decoded }), '?key=a%20b%26c&list=2')
+  // A load balancer does not decode, and has either the one or the other.
+  assert.equal(await search({ ...balancer, queryStringParameters: { key: 'a%20b%26c' } }), '?key=a%20b%26c')
+  const encodedLists = { multiValueQueryStringParameters: { 'k%5B%5D': ['1', 'a+b'] } }
+  assert.equal(await search({ ...balancer, ...encodedLists }), '?k%5B%5D=1&k%5B%5D=a+b')
+  assert.equal(await search({ ...gateway, queryStringParameters: null, multiValueQueryStringParameters: null }), '')
+})
+
 test('a request without a body has none, and what is no request is refused with a sentence', async () => {
   const handle = httpHandler(async (request) => new Response(String(request.body === null)))
   assert.equal((await handle({ ...url, body: undefined } as LambdaHttpEvent)).body, 'true')

@@ -34,7 +34,7 @@ export function encodeBinary(event: EventRecord): Encoded {
 
 const headerName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/i
 
-/** The first header whose name HTTP does not allow; undefined for none. An attribute of another sender may have any name. */
+/** The first header whose name HTTP does not allow; undefined for none. Attributes of other senders have any names. */
 export const unfitHeader = ({ headers }: Encoded): string | undefined =>
   Object.keys(headers).find((name) => !headerName.test(name))
 
@@ -89,11 +89,13 @@ function parsed(body: Uint8Array): unknown {
   }
 }
 
+const charsets = new Set(['utf-8', 'utf8', 'us-ascii'])
+
 /** The mode a request is in; null when it is no CloudEvent that can be read. */
 export function modeOf(headers: Headers): 'structured' | 'binary' | 'batch' | null {
   const [media = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')
   const charset = parameters.map((part) => /^\s*charset="?([^"\s]+)"?\s*$/.exec(part)?.[1]).find(Boolean)
-  if (charset !== undefined && charset !== 'utf-8' && charset !== 'us-ascii') return null
+  if (charset !== undefined && !charsets.has(charset)) return null
   if (media.trim() === structuredType) return 'structured'
   if (media.trim() === batchType) return 'batch'
   if (media.trim().startsWith('application/cloudevents')) return null

@@ -52,7 +52,7 @@ export interface HttpEndpointOptions {
   readonly secret?: string | readonly string[]
   /** How old, or how far in the future, a signature may be. Default '5m'. */
   readonly tolerance?: Duration
-  /** Says whether a request is allowed, before its body is read; for example by its `authorization`. */
+  /** Says whether a request is allowed, before its body is read; for example by its `authorization`. Throwing is a no. */
   readonly authorize?: (request: Request) => boolean | Promise<boolean>
   /** Who may send (answers to the handshake of CloudEvents webhooks): DNS names, or '*' for everybody. Default none. */
   readonly origins?: '*' | readonly string[]

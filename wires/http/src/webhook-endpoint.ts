@@ -5,7 +5,7 @@
  * ledger then keeps the exact bytes as a dead letter. (A refusal would make many senders give up on this address for all
  * events, or try the same bytes for days; and where the bytes would be kept, nobody here would look.) Nothing is taken
  * with: 401, not signed or not allowed; 404, no service here receives this type; 413, too large; 415, no CloudEvent in
- * JSON; 503, come again: not running, too much at once, or the ledger can not take it.
+ * JSON, or compressed; 503, come again: not running, too much at once, or the ledger can not take it.
  */
 import { wantedOf, type Deliver, type IncomingMessage, type Subscription, type WireContext } from 'quadrille'
 import { decodeRequest, modeOf } from './http-binding.ts'
@@ -77,7 +77,9 @@ export class WebhookEndpoint {
   async #post(request: Request): Promise<Response> {
     const context = this.#context()
     if (!context) return this.#later('the service is not running')
-    if (!(await this.#rules.authorize(request))) return answer(401, 'not allowed')
+    if (!(await this.#isAllowed(request, context))) return answer(401, 'not allowed')
+    const encoding = request.headers.get('content-encoding') ?? 'identity'
+    if (encoding.toLowerCase() !== 'identity') return answer(415, `a body in ${encoding} is not read here`)
     const body = await readBody(request, this.#rules.bodyBytesMax)
     if (body === null) return answer(413, `the body has more than ${this.#rules.bodyBytesMax} bytes`)
     if (this.#rules.keys.length > 0) {
@@ -87,6 +89,15 @@ export class WebhookEndpoint {
     const decoded = decodeRequest(request.headers, body)
     if ('status' in decoded) return answer(decoded.status, decoded.reason)
     return this.#take(decoded.messages, context)
+  }
+
+  async #isAllowed(request: Request, { log }: WireContext): Promise<boolean> {
+    try {
+      return await this.#rules.authorize(request)
+    } catch (error) {
+      log.warn({ err: error }, 'authorize() of the endpoint has failed; the request is turned away')
+      return false
+    }
   }
 
   #signatureProblem(headers: Headers, body: Uint8Array, nowMs: number): string | null {

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { Hono } from 'hono'
-import { cloudEventText, QuadrilleError, type IncomingMessage } from 'quadrille'
+import { cloudEventText, QuadrilleError, silentLogger, type IncomingMessage } from 'quadrille'
 import { http, nodeListener, signWebhook, type HttpEndpointOptions } from '@quadrille/http'
 import { encodeBatch, encodeBinary, encodeStructured, type Encoded } from '../src/http-binding.ts'
 import { secretKey } from '../src/webhook-signature.ts'
@@ -104,12 +104,25 @@ for (const [what, headers] of [
   ['JSON that says nothing of CloudEvents', { 'content-type': 'application/json' }],
   ['CloudEvents in another format', { 'content-type': 'application/cloudevents+xml', 'ce-specversion': '1.0' }],
   ['another character set', { 'content-type': 'application/cloudevents+json; charset=latin1' }],
+  ['a compressed body', { 'content-type': 'application/cloudevents+json', 'content-encoding': 'gzip' }],
 ] as const)
   test(`${what} is no media type for it`, async () => {
     const { wire, taken } = await opened()
     assert.equal((await wire.fetch(post({ headers, body: Buffer.from('{}') }))).status, 415)
     assert.equal(taken.length, 0)
   })
+
+test('UTF-8 is taken under each of its names, and a body that says that it is not compressed', async () => {
+  const { wire, taken } = await opened()
+  for (const charset of ['utf-8', 'UTF8', '"utf-8"', 'us-ascii']) {
+    const headers = {
+      'content-type': `application/cloudevents+json; charset=${charset}`,
+      'content-encoding': 'identity',
+    }
+    assert.equal((await wire.fetch(post({ ...encodeStructured(eventOf()), headers }))).status, 202, charset)
+  }
+  assert.equal(taken.length, 4)
+})
 
 test('only POST and OPTIONS are answered', async () => {
   const { wire } = await opened()
@@ -176,6 +189,25 @@ test('who is not authorized is turned away before the body is read', async () =>
   assert.equal((await wire.fetch(unread)).status, 401)
   assert.equal(unread.bodyUsed, false)
   assert.equal((await wire.fetch(post(event, { authorization: 'Bearer x' }))).status, 202)
+})
+
+test('a request is turned away when authorize fails over it, and that is logged', async () => {
+  const warned: unknown[] = []
+  const log = { ...silentLogger, warn: (fields: object) => void warned.push((fields as { err?: unknown }).err) }
+  const failure = new TypeError('no token')
+  for (const authorize of [
+    () => {
+      throw failure
+    },
+    () => Promise.reject(failure),
+  ]) {
+    const wire = http({ endpoint: { authorize } })
+    await wire.open({ ...contextOf(), log })
+    assert.equal((await wire.fetch(post(encodeStructured(eventOf())))).status, 401)
+    assert.equal((await wire.health()).facts['turnedAway'], 1)
+    await wire.close()
+  }
+  assert.deepEqual(warned, [failure, failure])
 })
 
 test('the handshake of CloudEvents webhooks allows the origins that are named', async () => {

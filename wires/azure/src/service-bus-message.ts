@@ -21,14 +21,17 @@ function sessionOf(key: string, sessions: number | 'key'): string {
   return `keys-${((hash ^ (hash >>> 15)) >>> 0) % sessions}`
 }
 
-/** The value at a path of the data as text; undefined unless it is a text, number or boolean. */
-function fieldAt(data: unknown, path: string): string | undefined {
+/**
+ * The value at a path of the data as text; empty unless it is a text, number or boolean. What is left out would be let in
+ * by every rule, because its sender does not say it.
+ */
+function fieldAt(data: unknown, path: string): string {
   let value = data
   for (const name of path.split('.')) {
-    if (typeof value !== 'object' || value === null) return undefined
+    if (typeof value !== 'object' || value === null) return ''
     value = (value as Record<string, unknown>)[name]
   }
-  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : undefined
+  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : ''
 }
 
 /** The application property of a field of the data. */
@@ -49,10 +52,7 @@ export function encodeMessage({ event, dedupeId }: OutgoingMessage, settings: Az
   for (const name in attributes) if (name !== 'datacontenttype') properties[propertyName(name)] = attributes[name]!
   if (settings.fields.length > 0) {
     const json = JSON.parse(data) as unknown
-    for (const path of settings.fields) {
-      const value = fieldAt(json, path)
-      if (value !== undefined) properties[propertyOf(path)] = value
-    }
+    for (const path of settings.fields) properties[propertyOf(path)] = fieldAt(json, path)
   }
   return {
     body: Buffer.from(data),

@@ -37,7 +37,7 @@ test('an event comes back as it was, with the fields that filters use beside it'
   assert.equal(message.subject, 'order.created')
   assert.equal(message.applicationProperties!['data_status'], 'failed')
   assert.equal(message.applicationProperties!['data_card.kind'], 'debit')
-  assert.equal('data_list' in message.applicationProperties!, false)
+  assert.equal(message.applicationProperties!['data_list'], '')
   const { attributes, body, channel } = decodeMessage(message, types)
   assert.equal(channel, 'order.created')
   const { position: _, ...sent } = eventOf()
@@ -78,10 +78,21 @@ test('patterns on fields that are sent along become rules; others let their type
     rulesFor([{ type: 'a', patterns }], ['status', 'card.kind']).map(({ filter }) => filter)
   assert.deepEqual(rules(null), [{ subject: 'a' }])
   assert.deepEqual(rules([{ status: 'failed' }, { card: { kind: 'debit' } }]), [
-    { subject: 'a', applicationProperties: { data_status: 'failed' } },
-    { subject: 'a', applicationProperties: { 'data_card.kind': 'debit' } },
+    { sqlExpression: "sys.Label = 'a' AND ([data_status] = 'failed' OR NOT EXISTS([data_status]))" },
+    { sqlExpression: "sys.Label = 'a' AND ([data_card.kind] = 'debit' OR NOT EXISTS([data_card.kind]))" },
   ])
-  const unusable: Pattern[] = [{ other: 1 }, { status: null }, {}]
+  const [quoted] = rulesFor([{ type: "it's", patterns: [{ 'a]': "'" }] }], ['a]'])
+  assert.deepEqual(quoted!.filter, {
+    sqlExpression: "sys.Label = 'it''s' AND ([data_a]]] = '''' OR NOT EXISTS([data_a]]]))",
+  })
+  const unusable: Pattern[] = [
+    { other: 1 },
+    { status: null },
+    {},
+    { 'card.kind': 'debit' },
+    { status: 'two\nlines' },
+    { status: 'x'.repeat(1_000) },
+  ]
   for (const pattern of unusable) assert.deepEqual(rules([pattern]), [{ subject: 'a' }])
   const names = rulesFor(
     [

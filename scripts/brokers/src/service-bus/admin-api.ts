@@ -1,5 +1,5 @@
 /** The administration of the test server: topics, subscriptions and rules as Atom over HTTP, as the SDK asks for them. */
-import { Subscription, Topic, type Rule } from './entities.ts'
+import { sqlRule, Subscription, Topic, type Rule } from './entities.ts'
 
 /** What the server holds, and keeps while it is down. */
 export type Topics = Map<string, Topic>
@@ -54,11 +54,14 @@ function durationMs(text: string | null, fallbackMs: number): number {
   return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000
 }
 
+/** @throws SyntaxError for SQL that this server does not understand. */
 function ruleOf(xml: string): Rule {
-  if (/type="[^"]*SqlFilter"/.test(xml)) return { label: null, properties: {} }
+  const sql = textOf(xml, 'SqlExpression')
+  if (sql !== null) return sqlRule(unescaped(sql))
   const label = textOf(xml, 'Label')
   const pairs = [...xml.matchAll(/<Key>([^<]*)<\/Key>\s*<Value[^>]*>([^<]*)<\/Value>/g)]
   return {
+    sql: null,
     label: label === null ? null : unescaped(label),
     properties: Object.fromEntries(pairs.map(([, key = '', value = '']) => [unescaped(key), unescaped(value)])),
   }
@@ -94,19 +97,21 @@ function subscriptionEntry(path: string, { settings, active, dead }: Subscriptio
   )
 }
 
-function ruleEntry(path: string, name: string, { label, properties }: Rule): string {
+function ruleEntry(path: string, name: string, { label, properties, sql }: Rule): string {
   const pairs = Object.entries(properties).map(
     ([key, value]) =>
       `<KeyValueOfstringanyType><Key>${escaped(key)}</Key><Value xmlns:d6p1="http://www.w3.org/2001/XMLSchema" ` +
       `i:type="d6p1:string" xmlns:i="http://www.w3.org/2001/XMLSchema-instance">${escaped(value)}</Value>` +
       '</KeyValueOfstringanyType>',
   )
+  const filter = sql === null ? 'CorrelationFilter' : 'SqlFilter'
+  const expression = sql === null ? '' : `<SqlExpression>${escaped(sql)}</SqlExpression>`
   const labelled = label === null ? '' : `<Label>${escaped(label)}</Label>`
   return entry(
     `${path}/Rules/${name}`,
     'RuleDescription',
-    '<Filter p4:type="CorrelationFilter" xmlns:p4="http://www.w3.org/2001/XMLSchema-instance">' +
-      `${labelled}${pairs.length > 0 ? `<Properties>${pairs.join('')}</Properties>` : ''}</Filter>` +
+    `<Filter p4:type="${filter}" xmlns:p4="http://www.w3.org/2001/XMLSchema-instance">` +
+      `${expression}${labelled}${pairs.length > 0 ? `<Properties>${pairs.join('')}</Properties>` : ''}</Filter>` +
       '<Action p4:type="EmptyRuleAction" xmlns:p4="http://www.w3.org/2001/XMLSchema-instance" />' +
       `<Name>${escaped(name)}</Name>`,
   )
@@ -114,6 +119,15 @@ function ruleEntry(path: string, name: string, { label, properties }: Rule): str
 
 /** Answers one request. */
 export function administer(topics: Topics, request: AdminRequest): AdminAnswer {
+  try {
+    return answerOf(topics, request)
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    return { status: 400, body: `<Error><Code>400</Code><Detail>${escaped(error.message)}</Detail></Error>` }
+  }
+}
+
+function answerOf(topics: Topics, request: AdminRequest): AdminAnswer {
   const [topicName = '', kind, subscriptionName, ruleKind, ruleName] = request.path.split('/').map(decodeURIComponent)
   const known = topics.get(topicName.toLowerCase())
   if (kind === undefined) return topicRequest(topics, topicName, request)
@@ -156,10 +170,7 @@ function subscriptionRequest(topic: Topic, { name, path }: Named, { method, body
     requiresSession: textOf(body, 'RequiresSession') === 'true',
   })
   const first = /<DefaultRuleDescription[^>]*>([\s\S]*)<\/DefaultRuleDescription>/.exec(body)?.[1]
-  made.rules.set(
-    first ? (textOf(first, 'Name') ?? '$Default') : '$Default',
-    first ? ruleOf(first) : ruleOf('SqlFilter"'),
-  )
+  made.rules.set(first ? (textOf(first, 'Name') ?? '$Default') : '$Default', first ? ruleOf(first) : sqlRule('1=1'))
   topic.subscriptions.set(key, made)
   return ok(subscriptionEntry(path, made), 201)
 }

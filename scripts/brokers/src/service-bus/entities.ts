@@ -5,12 +5,19 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Message } from 'rhea'
+import { sqlFilter } from './sql-filter.ts'
 
 /** What lets messages into a subscription. */
 export interface Rule {
   readonly label: string | null
   readonly properties: Readonly<Record<string, string>>
+  /** A SQL filter, instead of the others. */
+  readonly sql: string | null
+  readonly lets?: (message: Message) => boolean
 }
+
+/** @throws SyntaxError for SQL that this server does not understand. */
+export const sqlRule = (sql: string): Rule => ({ label: null, properties: {}, sql, lets: sqlFilter(sql) })
 
 /** A message in a subscription. */
 export interface Stored {
@@ -68,9 +75,10 @@ export class Subscription {
   wants(message: Message): boolean {
     const properties = (message.application_properties ?? {}) as Record<string, unknown>
     return [...this.rules.values()].some(
-      (rule) =>
-        (rule.label === null || rule.label === message.subject) &&
-        Object.entries(rule.properties).every(([name, value]) => properties[name] === value),
+      ({ label, properties: wanted, lets }) =>
+        lets?.(message) ??
+        ((label === null || label === message.subject) &&
+          Object.entries(wanted).every(([name, value]) => properties[name] === value)),
     )
   }
 

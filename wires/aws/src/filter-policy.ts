@@ -25,10 +25,13 @@ const isPattern = (value: PatternValue): value is Pattern => typeof value === 'o
 const leaves = (pattern: Pattern): PatternValue[] =>
   Object.values(pattern).flatMap((value) => (isPattern(value) ? leaves(value) : [value]))
 
-/** SNS compares numbers up to a thousand million, with five digits behind the point; `$or` is a word of its own. */
+/**
+ * SNS compares numbers up to a thousand million, with five digits behind the point; `$or` is a word of its own, and a full
+ * stop in a name could be taken for a path.
+ */
 function canPush(pattern: Pattern): boolean {
   return Object.entries(pattern).every(([field, value]) => {
-    if (field.startsWith('$')) return false
+    if (field.startsWith('$') || field.includes('.')) return false
     if (isPattern(value)) return Object.keys(value).length > 0 && canPush(value)
     // Null also means "is missing" to SNS, in some places: left to the ledger.
     if (value === null) return false

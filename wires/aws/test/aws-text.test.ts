@@ -101,6 +101,7 @@ for (const [what, pattern] of [
   ['an empty pattern', {}],
   ['an empty part', { a: {} }],
   ['a field that is a word of SNS', { $or: 'x' }],
+  ['a field that looks like a path', { 'a.b': 'x' }],
 ] as const)
   test(`${what} is not pushed to SNS, which could not apply it: everything comes`, () => {
     assert.equal(policyOf([pattern]), null)

@@ -88,6 +88,14 @@ function bytesOf(body: unknown): Uint8Array {
   return new TextEncoder().encode(typeof body === 'string' ? body : JSON.stringify(body))
 }
 
+/** The binding lets others write any type of AMQP. A timestamp comes as a date, in some places as milliseconds. */
+function textOf(attribute: string, value: unknown): string {
+  const date = attribute === 'time' && typeof value === 'number' ? new Date(value) : value
+  // What is beyond the range of dates stays as it came, for the runtime to refuse.
+  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.toISOString()
+  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : String(value)
+}
+
 /** A message in binary or structured mode. What it is decides the runtime. */
 export function decodeMessage(message: RawMessage, types: ReadonlySet<string>): IncomingMessage {
   const { contentType, subject, applicationProperties = {} } = message
@@ -95,7 +103,7 @@ export function decodeMessage(message: RawMessage, types: ReadonlySet<string>): 
   const attributes: Record<string, string> = {}
   for (const property in applicationProperties) {
     const name = attributeName(property)
-    if (name !== null) attributes[name] = String(applicationProperties[property])
+    if (name !== null) attributes[name] = textOf(name, applicationProperties[property])
   }
   const structured = contentType?.toLowerCase().startsWith('application/cloudevents') || !attributes['specversion']
   const said = [attributes['type'], subject].find((type) => type !== undefined && types.has(type))

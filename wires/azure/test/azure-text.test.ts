@@ -62,6 +62,17 @@ test('both prefixes of the binding are read, and structured mode', () => {
   assert.equal(decodeMessage({ body: { parsed: true } }, new Set(['only'])).channel, 'only')
 })
 
+test('attributes of other types of AMQP are written as CloudEvents has them', () => {
+  const time = Date.UTC(2026, 10, 26)
+  const read = (more: NonNullable<Parameters<typeof decodeMessage>[0]['applicationProperties']>) =>
+    decodeMessage({ body: '', applicationProperties: { cloudEvents_specversion: '1.0', ...more } }, types).attributes
+  for (const value of [new Date(time), time])
+    assert.equal(read({ 'cloudEvents:time': value })!['time'], '2026-11-26T00:00:00.000Z')
+  const others = read({ cloudEvents_count: 7, cloudEvents_paid: true, cloudEvents_token: Buffer.from('abc') as never })
+  assert.deepEqual(others, { specversion: '1.0', count: '7', paid: 'true', token: 'YWJj' })
+  assert.deepEqual(read({ cloudEvents_time: 1e300 }), { specversion: '1.0', time: '1e+300' })
+})
+
 test('a key has one session, few or its own, and ids that are too long are replaced by their hash', () => {
   const of = (key: string, sessions: number | 'key') =>
     encodeMessage({ event: eventOf({ key }), dedupeId: 'x'.repeat(200) }, { ...settings, sessions })

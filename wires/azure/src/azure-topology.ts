@@ -1,6 +1,6 @@
 /** The topic, the subscriptions and their rules: made when they are missing, never changed or emptied. */
 import { ServiceBusAdministrationClient } from '@azure/service-bus'
-import { QuadrilleError, type SubscribedType } from 'quadrille'
+import { QuadrilleError, type Env, type SubscribedType } from 'quadrille'
 import type { AzureSettings } from './azure-options.ts'
 import { rulesFor } from './subscription-rules.ts'
 
@@ -26,13 +26,20 @@ const isMissing = (error: unknown): boolean =>
   (error as AdminError).statusCode === 404 || (error as AdminError).code === 'MessageEntityNotFoundError'
 const isThere = (error: unknown): boolean => (error as AdminError).statusCode === 409
 
-/** Finds and makes what is needed at Service Bus. */
+/** What every call of the administration takes. */
+interface CallOptions {
+  readonly abortSignal: AbortSignal
+}
+
+/** Finds and makes what is needed at Service Bus. A call that is not answered within `timeout` is `WIRE_UNREACHABLE`. */
 export class Topology {
   readonly #admin: ServiceBusAdministrationClient
   readonly #settings: AzureSettings
+  readonly #env: Env
 
-  constructor(settings: AzureSettings) {
+  constructor(settings: AzureSettings, env: Env) {
     this.#settings = settings
+    this.#env = env
     this.#admin = settings.administration ?? administrationOf(settings)
   }
 
@@ -40,7 +47,7 @@ export class Topology {
   async topic(): Promise<void> {
     const { topic, create, dedupeMs } = this.#settings
     if (!create) return
-    const there = await found(() => this.#admin.getTopic(topic))
+    const there = await found(() => this.#ask((call) => this.#admin.getTopic(topic, call)))
     if (there) {
       if (!there.enablePartitioning) return
       return this.#incompatible(
@@ -48,9 +55,8 @@ export class Topology {
       )
     }
     const duplicateDetectionHistoryTimeWindow = isoDuration(dedupeMs)
-    await unlessThere(() =>
-      this.#admin.createTopic(topic, { requiresDuplicateDetection: true, duplicateDetectionHistoryTimeWindow }),
-    )
+    const made = { requiresDuplicateDetection: true, duplicateDetectionHistoryTimeWindow }
+    await unlessThere(() => this.#ask((call) => this.#admin.createTopic(topic, { ...made, ...call })))
   }
 
   /** The subscription of a service, with a rule for everything it wants. Returns its name. */
@@ -63,7 +69,7 @@ export class Topology {
     if (!create) return name
     await this.topic()
     const rules = rulesFor(types, fields)
-    const there = await found(() => this.#admin.getSubscription(topic, name))
+    const there = await found(() => this.#ask((call) => this.#admin.getSubscription(topic, name, call)))
     if (there && !there.requiresSession) {
       return this.#incompatible(`the subscription ${name} of ${topic} has no sessions, which keep the order of keys`)
     }
@@ -71,20 +77,21 @@ export class Topology {
       const [defaultRuleOptions] = rules
       const lockDuration = isoDuration(lockMs)
       const options = { requiresSession: true, lockDuration, maxDeliveryCount: deliveriesMax, defaultRuleOptions }
-      await unlessThere(() => this.#admin.createSubscription(topic, name, options as never))
+      const make = (call: CallOptions) => this.#admin.createSubscription(topic, name, { ...options, ...call } as never)
+      await unlessThere(() => this.#ask(make))
     }
-    const standing = new Set<string>()
-    for await (const rule of this.#admin.listRules(topic, name)) standing.add(rule.name)
+    const standing = await this.#ask((call) => this.#ruleNames(name, call))
     for (const rule of rules.filter((each) => !standing.has(each.name))) {
-      await unlessThere(() => this.#admin.createRule(topic, name, rule.name, rule.filter))
+      await unlessThere(() => this.#ask((call) => this.#admin.createRule(topic, name, rule.name, rule.filter, call)))
     }
     return name
   }
 
   /** Whether the subscription is there; true also when that can not be asked. */
   async has(subscription: string): Promise<boolean> {
+    const { topic } = this.#settings
     try {
-      return (await found(() => this.#admin.getSubscription(this.#settings.topic, subscription))) !== null
+      return (await found(() => this.#ask((call) => this.#admin.getSubscription(topic, subscription, call)))) !== null
     } catch {
       return true
     }
@@ -92,8 +99,27 @@ export class Topology {
 
   async depth(subscription: string): Promise<Depth> {
     const { topic } = this.#settings
-    const counts = await this.#admin.getSubscriptionRuntimeProperties(topic, subscription)
+    const counts = await this.#ask((call) => this.#admin.getSubscriptionRuntimeProperties(topic, subscription, call))
     return { active: counts.activeMessageCount, dead: counts.deadLetterMessageCount }
+  }
+
+  async #ruleNames(subscription: string, call: CallOptions): Promise<Set<string>> {
+    const names = new Set<string>()
+    for await (const { name } of this.#admin.listRules(this.#settings.topic, subscription, call)) names.add(name)
+    return names
+  }
+
+  /** The client has no limit of time of its own, and what gets its token need not heed the signal. */
+  async #ask<T>(call: (options: CallOptions) => Promise<T>): Promise<T> {
+    const { name: wire, timeoutMs } = this.#settings
+    const given = new AbortController()
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const cancel = this.#env.timer(timeoutMs, () => {
+      const message = `its administration has not answered within ${timeoutMs} ms`
+      reject(new QuadrilleError('WIRE_UNREACHABLE', { wire, message }))
+      given.abort()
+    })
+    return Promise.race([call({ abortSignal: given.signal }), late]).finally(cancel)
   }
 
   #incompatible(problem: string): never {

@@ -63,7 +63,7 @@ export class AzureWire implements Wire {
         ? new ServiceBusClient(namespace, credential as never, config)
         : new ServiceBusClient(connectionString, config)
     const sender = client.createSender(topic)
-    const topology = new Topology(this.#settings)
+    const topology = new Topology(this.#settings, context.env)
     try {
       await topology.topic()
       // Opens the link, and so the connection.

@@ -1,4 +1,5 @@
 /** CloudEvents over AMQP 0-9-1, for which there is no official binding: headers as in AMQP 1.0, or `ce-`. */
+import { createHash } from 'node:crypto'
 import type { Message, Options } from 'amqplib'
 import { byName, toBinaryEvent, type IncomingMessage, type OutgoingMessage } from 'quadrille'
 
@@ -6,6 +7,11 @@ const prefixes = ['cloudEvents_', 'cloudEvents:', 'ce-']
 
 /** Headers travel in one frame; what is larger would end the connection. */
 const headerBytesMax = 100_000
+/** A short string of AMQP; the header of the id has no such limit. */
+const idBytesMax = 255
+
+const shortId = (id: string): string =>
+  Buffer.byteLength(id) <= idBytesMax ? id : createHash('sha256').update(id).digest('hex')
 
 /** An event as RabbitMQ carries it. */
 export interface RabbitMessage {
@@ -44,7 +50,7 @@ export function toRabbitMessage({ event, dedupeId }: OutgoingMessage, headerPref
       contentType: attributes['datacontenttype'],
       persistent: true,
       mandatory: true,
-      messageId: dedupeId,
+      messageId: shortId(dedupeId),
     },
     bytes: body.length + headerBytes,
     problem: headerBytes > headerBytesMax ? `its attributes have ${headerBytes} bytes, of ${headerBytesMax}` : null,

@@ -128,7 +128,7 @@ export class RabbitWire implements Wire {
     const failure = await this.#confirmed(channel, (answer) => {
       if (!channel.publish(this.#settings.exchange, type, body, options, answer)) this.#waitForRoom(channel)
     })
-    const returned = this.#returned.delete(message.dedupeId)
+    const returned = this.#returned.delete(options.messageId as string)
     if (failure !== null) return new QuadrilleError('WIRE_SEND_FAILED', { wire, type, message: failure })
     return returned ? new QuadrilleError('WIRE_UNROUTABLE', { wire, type }) : null
   }

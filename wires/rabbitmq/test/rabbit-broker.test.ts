@@ -36,6 +36,18 @@ describe('on a real broker', { skip: server.skip }, () => {
     await killedUnderLoad(w, broker, 2)
   })
 
+  it('takes an id for which AMQP has no room as a message id, and tells when nobody wants its event', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const event = { ...numbered(1)[0]!, id: 'é'.repeat(200) }
+    const send = async () => (await wire.send([{ event, dedupeId: event.id }])).map((result) => result?.code ?? null)
+    assert.deepEqual(await send(), ['WIRE_UNROUTABLE'])
+    const taken = new Taken()
+    await w.receive(wire, taken)
+    assert.deepEqual(await send(), [null])
+    await until(() => taken.distinct === 1, 'it arrives')
+  })
+
   it('cuts the connection in the middle of a delivery: it comes again, in order, and is not acknowledged twice', async (test) => {
     const w = await world(test)
     const [sender, reader] = [await w.open(), await w.open()]

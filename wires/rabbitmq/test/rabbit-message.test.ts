@@ -27,6 +27,17 @@ describe('what goes out', () => {
     assert.equal(toRabbitMessage({ event: event!, dedupeId: 'd' }, 'ce-').options.headers['ce-id'], event!.id)
   })
 
+  it('has a message id that AMQP takes, and its own id whatever it is', () => {
+    const written = (id: string) => toRabbitMessage({ event: { ...event!, id }, dedupeId: id }, 'ce-').options
+    assert.equal(written('x'.repeat(255)).messageId, 'x'.repeat(255))
+    for (const id of ['x'.repeat(256), 'é'.repeat(128)]) {
+      const { messageId, headers } = written(id)
+      assert.match(messageId!, /^[0-9a-f]{64}$/)
+      assert.equal(headers['ce-id'], id)
+    }
+    assert.notEqual(written('é'.repeat(200)).messageId, written(`${'é'.repeat(200)}#1`).messageId)
+  })
+
   it('is refused when its attributes do not fit into a frame', () => {
     const extensions = JSON.stringify({ large: 'x'.repeat(120_000) })
     const { problem } = toRabbitMessage({ event: { ...event!, extensions }, dedupeId: 'd' }, 'cloudEvents_')

@@ -245,10 +245,11 @@ export class QueueReceiver implements Receiver {
   }
 
   #isBack(): void {
+    if (this.#lost === null) return
     const { context, subscription } = this.#parts
-    const { service } = subscription
-    if (this.#lost !== null) context.notice({ kind: 'restored', service, why: 'the queue can be fetched from again' })
     this.#lost = null
+    this.#failures = 0
+    context.notice({ kind: 'restored', service: subscription.service, why: 'the queue can be fetched from again' })
   }
 
   async #pause(): Promise<void> {

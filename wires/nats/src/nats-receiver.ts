@@ -13,7 +13,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { byName, DeliveryLine, QuadrilleError, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
-import { fromNatsMessage, typeOfSubject } from './nats-message.ts'
+import { consumerName, fromNatsMessage, typeOfSubject } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
 import { ensureConsumer, settleMs, wireError, writePosition } from './nats-topology.ts'
 
@@ -139,7 +139,7 @@ export class NatsReceiver implements Receiver {
     if (this.#created !== created) this.#doneSeq = this.#writtenSeq = 0
     this.#created = created
     const js = this.#manager!.jetstream()
-    const consumer = await js.consumers.get(settings.stream, subscription.service.replaceAll('.', '~'))
+    const consumer = await js.consumers.get(settings.stream, consumerName(subscription.service))
     this.#collected ??= new Map()
     this.#messages = await consumer.consume({
       max_messages: Math.min(batchMax, settings.heldMax),
@@ -280,7 +280,7 @@ export class NatsReceiver implements Receiver {
 
   #info() {
     const { settings, subscription } = this.#options
-    return this.#manager!.consumers.info(settings.stream, subscription.service.replaceAll('.', '~'))
+    return this.#manager!.consumers.info(settings.stream, consumerName(subscription.service))
   }
 
   async #watchConnection(): Promise<void> {

@@ -46,13 +46,21 @@ async function patiently<T>(context: ConnectionContext, connect: () => Promise<T
 }
 
 /**
+ * Put before statements where the default of the database or the role is another level. Without LOCAL, and not as SET
+ * TRANSACTION: both warn where no transaction was begun. It ends with the transaction all the same.
+ */
+const readCommitted: Statement = { text: `SET transaction_isolation = 'read committed'` }
+
+/**
  * One connection that is made when it is needed and made again when it is lost. Statements are sent without waiting for
- * those before them.
+ * those before them. They run in READ COMMITTED, which the ledger's own functions need, whatever the default is.
  */
 export class Line {
   readonly #context: ConnectionContext
   readonly #prepare: ((client: pg.Client) => Promise<void>) | undefined
   #client: Promise<pg.Client> | undefined
+  /** Goes before the statements of each write. */
+  #first: readonly Statement[] = []
   #closed = false
 
   /** @param prepare - Runs on every new connection before it is used. */
@@ -72,7 +80,8 @@ export class Line {
     const outcome = await patiently(this.#context, async () => {
       const client = await this.connected()
       try {
-        return await this.#timed(client, runGroup(client, statements))
+        const first = this.#first
+        return (await this.#timed(client, runGroup(client, [...first, ...statements]))).slice(first.length)
       } catch (error) {
         if (isAway(error)) throw error
         failure = error
@@ -105,6 +114,9 @@ export class Line {
     client.on('error', gone)
     client.on('end', gone)
     const made = client.connect().then(async () => {
+      const level = `SELECT current_setting('default_transaction_isolation')`
+      const [rows] = await this.#timed(client, runGroup(client, [{ text: level }]))
+      this.#first = rows![0]![0] === 'read committed' ? [] : [readCommitted]
       await this.#prepare?.(client)
       return client
     })

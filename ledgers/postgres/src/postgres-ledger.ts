@@ -297,7 +297,7 @@ export class PostgresLedger implements Ledger {
       const text = `SELECT setval(${names.literal('positions')}, newest)
         FROM (SELECT max(position) AS newest FROM ${names.quoted}.events) AS log, ${names.quoted}.positions
         WHERE newest > last_value OR newest = last_value AND NOT is_called`
-      await runner.rows({ text })
+      await line.run({ text })
       return
     }
     if ((await pendingSql(runner, names, this.name)) === '') return

@@ -1,5 +1,5 @@
 /**
- * The functions of the ledger, version 1. They are functions because a plan is then kept by the server without a prepared
+ * The functions of the ledger, version 1; what has changed since stands in ./schema-changes.ts. They are functions because a plan is then kept by the server without a prepared
  * statement of the session (which a pooler may not have), and because each statement in them sees what was committed
  * before it began, which the order of looks at the gate needs.
  *
@@ -24,11 +24,21 @@ const eventColumns = `id, type, version, source, key, correlation_id, causation_
 /** What has been drawn last; one less while nothing was. */
 const drawn = 'CASE WHEN is_called THEN last_value ELSE last_value - 1 END'
 
+/** What a later version puts in its place, and adds to it. */
+interface AppendChanges {
+  readonly create: string
+  /** Runs between what is appended and the look at what was trimmed. */
+  readonly between: string
+}
+
 /** Appends events; for each its position, or null for a duplicate. Rows go in by id, so that no two wait for each other. */
-function appendSql({ quoted: s, locks, literal }: SchemaNames): string {
+export function appendSql(
+  { quoted: s, locks, literal }: SchemaNames,
+  { create, between }: AppendChanges = { create: 'CREATE FUNCTION', between: '' },
+): string {
   const gate = `quadrille.gate_${locks.gate >>> 0}`
   return `
-CREATE FUNCTION ${s}.append_1(${eventArguments}) RETURNS bigint[] LANGUAGE plpgsql AS $$
+${create} ${s}.append_1(${eventArguments}) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
   given bigint[];
   newest text;
@@ -50,7 +60,7 @@ BEGIN
   )
   SELECT array_agg(added.position ORDER BY appended.position) INTO given
   FROM appended LEFT JOIN added ON added.position = appended.position;
-  -- Looked at afterwards: what is trimmed while this runs is seen here or met as an event above, never missed by both.
+${between}  -- Looked at afterwards: what is trimmed while this runs is seen here or met as an event above, never missed by both.
   SELECT max(id) INTO newest FROM ${s}.trimmed;
   IF newest >= (SELECT min(each) FROM unnest(p_ids) AS each) THEN
     WITH known AS (
@@ -102,21 +112,26 @@ END $$;
 `
 }
 
-/** How far the log can be read, and its events behind a position, leaving out those whose positions the caller knows. */
-function readSql({ quoted: s, locks }: SchemaNames): string {
+/** What was drawn last, and how far the log can be read. */
+export function safeSql({ quoted: s, locks }: SchemaNames, create = 'CREATE FUNCTION', first = ''): string {
   return `
-CREATE FUNCTION ${s}.safe_1(OUT last bigint, OUT safe bigint) LANGUAGE plpgsql AS $$
+${create} ${s}.safe_1(OUT last bigint, OUT safe bigint) LANGUAGE plpgsql AS $$
 DECLARE
   low bigint;
 BEGIN
-  SELECT ${drawn} INTO last FROM ${s}.positions;
+${first}  SELECT ${drawn} INTO last FROM ${s}.positions;
   -- The lock has only the lower half of L. It lies within 2^31 of S, which gives the rest.
   SELECT min(last + (objid::bigint - last)::bit(32)::int) INTO low FROM pg_catalog.pg_locks
   WHERE locktype = 'advisory' AND classid = ${locks.gate >>> 0} AND objsubid = 2
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
   safe := least(last, low);
 END $$;
+`
+}
 
+/** The end of the log, and its events behind a position, leaving out those whose positions the caller knows. */
+function readSql({ quoted: s }: SchemaNames): string {
+  return `
 CREATE FUNCTION ${s}.head_1() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   readable bigint := (SELECT safe FROM ${s}.safe_1());
@@ -342,6 +357,6 @@ END $$;
 
 /** All functions of version 1. */
 export const functionsSql = (names: SchemaNames): string =>
-  [appendSql, appendInSql, readSql, holdSql, saveSql, endZombiesSql, leaseSql, trimSql]
+  [appendSql, appendInSql, safeSql, readSql, holdSql, saveSql, endZombiesSql, leaseSql, trimSql]
     .map((sql) => sql(names))
     .join('')

@@ -1,5 +1,6 @@
 /** How a schema is made, and how an older one becomes one of this version. */
 import { QuadrilleError } from 'quadrille'
+import { oneSnapshotSql } from './schema-changes.ts'
 import { functionsSql } from './schema-functions.ts'
 import type { SchemaNames } from './schema-names.ts'
 import { chunkedKeysSql, tablesSql } from './schema-tables.ts'
@@ -12,6 +13,7 @@ import type { Rows, Statement } from './statement-group.ts'
 const migrations: readonly ((names: SchemaNames) => string)[] = [
   (names) => tablesSql(names) + functionsSql(names),
   chunkedKeysSql,
+  oneSnapshotSql,
 ]
 
 /** The schema version that this code writes. */
@@ -86,7 +88,8 @@ export async function pendingSql(runner: SqlRunner, names: SchemaNames, ledger: 
  */
 export async function migrate(runner: SqlRunner, names: SchemaNames, ledger: string): Promise<void> {
   if ((await presentIn(runner, names, ledger)).version === schemaVersion) return
-  await runner.script('BEGIN')
+  // With one snapshot for all, the look under the lock would see what was there before it waited.
+  await runner.script('BEGIN ISOLATION LEVEL READ COMMITTED')
   try {
     await runner.script(`SELECT pg_advisory_xact_lock(${names.locks.chores}, 0)`)
     // Asked again under the lock: another process may have migrated meanwhile.

@@ -2,12 +2,23 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { sleep, systemEnv, type NewEvent, type TxHandle } from 'quadrille'
+import { isQuadrilleError, sleep, systemEnv, type Ledger, type NewEvent, type TxHandle } from 'quadrille'
 import type { LedgerHarness, LedgerPlace } from 'quadrille/conformance'
 import { postgres, type PostgresHandle, type PostgresOptions } from '@quadrille/postgres'
 
 /** Where the tests find a server on which they may create schemas and databases. */
 export const serverUrl = process.env['QUADRILLE_TEST_POSTGRES'] ?? 'postgres://postgres@127.0.0.1:5432/postgres'
+
+/** The server, where transactions have another level of isolation unless they say what they want. */
+export function atLevel(level: 'repeatable read' | 'serializable'): string {
+  const url = new URL(serverUrl)
+  url.searchParams.set('options', `-c default_transaction_isolation=${level.replace(' ', '\\ ')}`)
+  return url.href
+}
+
+/** True for what the runtime would run again. */
+export const hasCollided = (ledger: Ledger, error: unknown): boolean =>
+  ledger.isConflict(error) || isQuadrilleError(error, 'LEDGER_CONFLICT')
 
 /** A schema name that nobody else uses. */
 export const randomName = (): string => `quadrille_test_${randomUUID().replaceAll('-', '').slice(0, 16)}`

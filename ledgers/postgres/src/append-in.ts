@@ -44,6 +44,12 @@ export interface AppendOptions extends PublishOptions {
   readonly tracing?: Tracing
 }
 
+/**
+ * Set for as long as the transaction lasts, by each call in a statement before its append, which finds it only if both are in
+ * one transaction. The same for all, so that calls which do not wait for each other do not take it from one another.
+ */
+const token = 'open'
+
 type Run = (text: string, values: readonly string[]) => Promise<unknown>
 
 /**
@@ -70,7 +76,6 @@ export async function append(tx: OpenTransaction, events: Returned, options: App
   const made = eventsToAppend(events, { where: 'append()', source, correlationId, causationId, traceContext })
   if (made.length === 0) return { correlationId: '', events: [] }
   const run = runnerOf(tx)
-  const token = randomUUID()
   await run(`SELECT set_config('quadrille.tx', $1, true)`, [token])
   const text = `SELECT ${quoted}.append_in_1($1, $2, $3::text::boolean) AS positions`
   const answer = await run(text, [token, JSON.stringify(made), String(notify)]).catch((error: unknown) => {

@@ -128,6 +128,13 @@ describe('append() in a transaction of the user', { skip, concurrency: false }, 
         assert.ok(!(await rows()).some(({ id }) => id === `${name} lost`))
       })
 
+      it('appends what is appended twice without waiting', async () => {
+        const ids = [`${name} both`, `${name} of them`]
+        await transaction((tx) => Promise.all(ids.map((id) => append(tx, note(id), { schema }))))
+        const keys = (await events()).map(({ key }) => key).filter((key) => ids.includes(key))
+        assert.deepEqual(keys.sort(), ids)
+      })
+
       it('is refused where no transaction is open, and appends nothing', async () => {
         const before = (await events()).length
         await assert.rejects(append(outside, note('never'), { schema }), (error) =>

@@ -1,11 +1,13 @@
 /** Operating it: migrations, grants, options, a listener that is cut, and what a stall is called. */
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
-import { isQuadrilleError, systemEnv, type ErrorCode, type Ledger } from 'quadrille'
-import { migrationSql, postgres, type PostgresOptions } from '@quadrille/postgres'
+import { describe, it, type TestContext } from 'node:test'
+import { event, isQuadrilleError, systemEnv, type ErrorCode, type Ledger } from 'quadrille'
+import { append as appendIn, migrationSql, postgres, type PostgresOptions } from '@quadrille/postgres'
+import * as z from 'zod'
 import { newEvent, onServer, randomName, serverMissing, serverUrl, until } from './database.ts'
 
 const skip = await serverMissing()
+const Noted = event('noted', { key: 'id', schema: z.object({ id: z.string() }) })
 
 const refusedWith = (code: ErrorCode) => (error: unknown) => isQuadrilleError(error, code)
 
@@ -140,22 +142,32 @@ const scans = (schema: string) =>
     return rows[0]!
   })
 
+/** Makes tables, and a role with the grants that docs/postgres.md names; both are gone after the test. */
+async function asRole(t: TestContext): Promise<{ readonly schema: string; readonly url: string }> {
+  const schema = randomName()
+  const role = `${schema}_role`
+  await (await opened({ schema })).close()
+  await onServer((client) =>
+    client.query(`CREATE ROLE "${role}" LOGIN PASSWORD 'secret';
+      GRANT USAGE ON SCHEMA "${schema}" TO "${role}";
+      GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${schema}" TO "${role}";
+      REVOKE INSERT, UPDATE, DELETE ON "${schema}".quadrille_meta FROM "${role}";
+      GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA "${schema}" TO "${role}"`),
+  )
+  t.after(async () => {
+    await drop(schema)
+    await onServer((client) => client.query(`DROP ROLE "${role}"`))
+  })
+  const url = new URL(serverUrl)
+  url.username = role
+  url.password = 'secret'
+  return { schema, url: url.href }
+}
+
 describe('grants', { skip }, () => {
-  it('those that docs/postgres.md names are enough to run, and do not allow to migrate', async () => {
-    const schema = randomName()
-    const role = `${schema}_role`
-    await (await opened({ schema })).close()
-    await onServer((client) =>
-      client.query(`CREATE ROLE "${role}" LOGIN PASSWORD 'secret';
-        GRANT USAGE ON SCHEMA "${schema}" TO "${role}";
-        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "${schema}" TO "${role}";
-        REVOKE INSERT, UPDATE, DELETE ON "${schema}".quadrille_meta FROM "${role}";
-        GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA "${schema}" TO "${role}"`),
-    )
-    const url = new URL(serverUrl)
-    url.username = role
-    url.password = 'secret'
-    const ledger = await opened({ schema, migrate: false }, url.href)
+  it('those that docs/postgres.md names are enough to run, and do not allow to migrate', async (t) => {
+    const { schema, url } = await asRole(t)
+    const ledger = await opened({ schema, migrate: false }, url)
     await append(ledger, 'a', 'b')
     const { leases } = await ledger.lease({ reader: 'r', owner: 'o', leaseMs: 1_000 })
     const epochs = new Map(leases.map(({ partition, epoch }) => [partition, epoch]))
@@ -165,10 +177,27 @@ describe('grants', { skip }, () => {
     assert.equal(await ledger.trim(trim), 1)
     assert.equal((await ledger.health()).ok, true)
     await ledger.close()
-    const other = postgres(url.href, { schema: randomName() })
+    const other = postgres(url, { schema: randomName() })
     await assert.rejects(other.open(systemEnv), refusedWith('LEDGER_UNREACHABLE'))
-    await drop(schema)
-    await onServer((client) => client.query(`DROP ROLE "${role}"`))
+  })
+
+  it('health names a session of another role that holds up readers, although the server hides its age', async (t) => {
+    const { schema, url } = await asRole(t)
+    const ledger = await opened({ schema, migrate: false }, url)
+    await onServer(async (client) => {
+      await client.query('BEGIN')
+      await appendIn(client, Noted({ id: 'a' }), { schema })
+      const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+      const { ok, problems } = await ledger.health()
+      assert.deepEqual([ok, problems.length], [false, 1])
+      assert.match(
+        problems[0]!,
+        new RegExp(`^Process ${rows[0]!.pid} of the server .* has appended .* pg_read_all_stats`),
+      )
+      await client.query('COMMIT')
+      assert.equal((await ledger.health()).ok, true)
+    })
+    await ledger.close()
   })
 })
 

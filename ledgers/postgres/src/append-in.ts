@@ -81,7 +81,9 @@ export async function append(tx: OpenTransaction, events: Returned, options: App
   const answer = await run(text, [token, JSON.stringify(made), String(notify)]).catch((error: unknown) => {
     throw hasState(error, outsideState) ? new QuadrilleError('APPEND_OUTSIDE_TRANSACTION', {}, error) : error
   })
-  const positions = numbersOf((rowsOf(answer)[0] as { positions: string }).positions)
+  // Whatever a library makes of its name.
+  const [given] = Object.values(rowsOf(answer)[0] as Record<string, string>)
+  const positions = numbersOf(given!)
   const appended = made.flatMap(({ id, key }, index) => {
     const position = positions[index]
     return position === null || position === undefined ? [] : [{ id, key, position }]
@@ -113,6 +115,8 @@ function compiled(sql: string, parameters: readonly string[]): never {
   return { sql, parameters, query, queryId: { queryId: randomUUID() } } as never
 }
 
-/** Drizzle takes SQL with parameters only as an object of its own; as text the values have to stand in it. */
+/** Drizzle takes SQL with parameters only as an object of its own; as text the values have to stand in it. Names stay. */
 const inlined = (text: string, values: readonly string[]): string =>
-  text.replace(/\$(\d)/g, (_, place: string) => pg.escapeLiteral(values[Number(place) - 1]!))
+  text.replace(/"(?:[^"]|"")*"|\$(\d)/g, (found, place: string | undefined) =>
+    place === undefined ? found : pg.escapeLiteral(values[Number(place) - 1]!),
+  )

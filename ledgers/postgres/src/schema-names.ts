@@ -38,14 +38,17 @@ const numberOf = (text: string): number => createHash('sha256').update(text).dig
 /** Quotes a name for SQL. */
 export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
-/** @throws QuadrilleError `OPTION_INVALID` for a name that PostgreSQL would cut or refuse. */
+/**
+ * @throws QuadrilleError `OPTION_INVALID` for a name that PostgreSQL would cut or refuse, or that would end the text of a
+ *   function.
+ */
 export function schemaNames(schema: string): SchemaNames {
   const bytes = Buffer.byteLength(schema)
-  if (bytes === 0 || bytes > nameBytesMax || schema.includes('\0') || schema.startsWith('pg_'))
+  if (bytes === 0 || bytes > nameBytesMax || /\0|\$\$|^pg_/.test(schema))
     throw new QuadrilleError('OPTION_INVALID', {
       option: 'schema',
       value: JSON.stringify(schema),
-      expected: `a name of 1 to ${nameBytesMax} bytes that does not begin with pg_`,
+      expected: `a name of 1 to ${nameBytesMax} bytes that does not begin with pg_ and has no $$ in it`,
     })
   const space = (use: string) => numberOf(`quadrille ${use} ${schema}`)
   return {

@@ -13,7 +13,8 @@ import * as z from 'zod'
 import { onServer, randomName, serverMissing, serverUrl } from './database.ts'
 
 const skip = await serverMissing()
-const schema = randomName()
+// With what a library might take for a parameter in its name.
+const schema = `${randomName()}$1`
 const notes = `"${schema}_user".notes`
 const Noted = event('noted', { key: 'id', schema: z.object({ id: z.string(), text: z.string() }) })
 
@@ -144,6 +145,16 @@ describe('append() in a transaction of the user', { skip, concurrency: false }, 
       })
     })
   }
+
+  it('takes the answer under whatever name the library gives it', async () => {
+    const pascal = postgresJs(serverUrl, { max: 1, transform: postgresJs.toPascal as never, onnotice: () => {} })
+    const cased = postgresJs(serverUrl, { max: 1, transform: postgresJs.pascal, onnotice: () => {} })
+    for (const client of [pascal, cased]) {
+      const token = (await client.begin((tx) => append(tx, note('named'), { schema }))) as Token
+      assert.equal(token.events.length, 1)
+      await client.end()
+    }
+  })
 
   it('carries the trace context of its caller', async () => {
     const tracing: Tracing = {

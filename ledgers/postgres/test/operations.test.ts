@@ -272,6 +272,7 @@ describe('options', () => {
       [serverUrl, { schema: '' }],
       [serverUrl, { schema: 'pg_own' }],
       [serverUrl, { schema: 'x'.repeat(64) }],
+      [serverUrl, { schema: 'a$$b' }],
       [serverUrl, { connections: 0 }],
       [serverUrl, { connections: 1.5 }],
       ['postgres://host:port/db', {}],

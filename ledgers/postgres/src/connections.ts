@@ -1,7 +1,7 @@
 /** Connections to the server: a pool for transactions, and lines that are kept for what is outside of any. */
 import pg from 'pg'
 import { QuadrilleError, sleep, type Env } from 'quadrille'
-import { isAway, messageOf } from './postgres-errors.ts'
+import { hasState, isAway, messageOf, quietState } from './postgres-errors.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
 
 /** The pauses between attempts to connect. */
@@ -139,6 +139,12 @@ export class Line {
   }
 }
 
+/** What the server, or the network, said when it ended a connection. */
+const ends = new WeakMap<object, Error>()
+
+/** Why a connection of {@link TransactionPool} has ended; undefined while it has not. */
+export const endOf = (client: pg.PoolClient): Error | undefined => ends.get(client)
+
 /** The connections for transactions. */
 export class TransactionPool {
   readonly #context: ConnectionContext
@@ -148,7 +154,15 @@ export class TransactionPool {
     this.#context = context
     const { client, transactions } = context.settings
     this.#pool = new pg.Pool({ ...client, pipeline: true, max: transactions, idleTimeoutMillis: 30_000 })
-    this.#pool.on('connect', (made) => made.on('error', context.lost))
+    this.#pool.on('connect', (made) => {
+      made.on('error', (error) => {
+        // The first says why; behind it comes that the connection was terminated.
+        if (ends.has(made)) return
+        ends.set(made, error)
+        // A server that ends who is quiet is well, and has forgotten nothing.
+        if (!hasState(error, quietState)) context.lost()
+      })
+    })
     // Without a listener the loss of an idle connection would end the process.
     this.#pool.on('error', () => {})
   }

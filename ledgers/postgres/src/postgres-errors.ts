@@ -9,18 +9,29 @@ export const outsideState = 'QD002'
 /** The SQLSTATE of everything that is sent in a transaction which has failed already. */
 export const abortedState = '25P02'
 
+/** The SQLSTATE with which the server ends a connection whose transaction was quiet for longer than `idleTimeout`. */
+export const quietState = '25P03'
+
 /** Query builders put their own error around that of the driver; deeper than this nobody does. */
 const causesMax = 5
 
-/** The code of an error, or of the first of its causes that has one. */
-function codeOf(error: unknown): string | undefined {
+/** What has a code: an error of the server, with its severity, or one of Node. */
+interface Coded {
+  readonly code: string
+  readonly severity?: unknown
+}
+
+/** The error, or the first of its causes that has a code. */
+function codedOf(error: unknown): Coded | undefined {
   let at = error
   for (let depth = 0; depth < causesMax && typeof at === 'object' && at !== null; depth++) {
-    if ('code' in at && typeof at.code === 'string') return at.code
+    if ('code' in at && typeof at.code === 'string') return at as Coded
     at = 'cause' in at ? at.cause : undefined
   }
   return undefined
 }
+
+const codeOf = (error: unknown): string | undefined => codedOf(error)?.code
 
 /** Serialization failure, deadlock, a lock that was not to be had in time. */
 const conflictStates = new Set(['40001', '40P01', '55P03'])
@@ -44,18 +55,25 @@ const networkCodes = new Set([
   'ENOENT',
 ])
 
-/** Class 08: connection exceptions. 57P0x: the server goes down, has crashed, or is starting. 53300: no connection left. */
-const awayStates = /^(08...|57P0[1-5]|53300|25P03)$/
+/** 57P0x: the server goes down, has crashed, or is starting. 53300: no connection left. */
+const awayStates = /^(57P0[1-5]|53300)$/
 
 /** What pg says, without any code, when a connection has ended or could not be made in time. */
 const awayMessages =
   /^(Connection terminated|Client has encountered a connection error|timeout e|Client was closed|timeout expired)/
 
-/** True when the failure lies in the connection or the server, not in the statement. */
+/**
+ * True when the failure lies in the connection or the server, not in the statement. A transaction that was ended because it
+ * was quiet for too long ({@link quietState}) is the doing of whoever was quiet.
+ */
 export function isAway(error: unknown): boolean {
-  const code = codeOf(error)
-  if (code !== undefined) return networkCodes.has(code) || awayStates.test(code)
-  return error instanceof Error && awayMessages.test(error.message)
+  const coded = codedOf(error)
+  if (coded === undefined) return error instanceof Error && awayMessages.test(error.message)
+  const { code, severity } = coded
+  // After ERROR the connection goes on: a statement was wrong (08P01), or has passed on what another server said to it.
+  // A server that speaks another language says that word in it, and connection exceptions of its own it has only as ERROR.
+  if (code.startsWith('08')) return severity === 'FATAL' || severity === 'PANIC'
+  return networkCodes.has(code) || (awayStates.test(code) && severity !== 'ERROR')
 }
 
 /** True for an error that the server has sent: inside a transaction nothing goes on after it. */

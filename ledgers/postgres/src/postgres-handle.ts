@@ -36,8 +36,8 @@ export interface HandleSource {
   check(what: string): void
   /** As `query` of pg. */
   send(text: string | pg.QueryConfig, values?: readonly unknown[]): Promise<pg.QueryResult>
-  /** Called with every failure of a statement. */
-  failed(error: unknown): void
+  /** Called with every failure of a statement. @returns what to throw. */
+  failed(error: unknown): unknown
   /** Called with every success: after a failure only a rollback to a savepoint has one. */
   succeeded(): void
 }
@@ -71,8 +71,7 @@ export class GatedHandle implements PostgresHandle {
       this.#source.succeeded()
       return result as never
     } catch (error) {
-      this.#source.failed(error)
-      throw error
+      throw this.#source.failed(error)
     }
   }
 

@@ -17,6 +17,7 @@ import {
 } from 'quadrille'
 import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
 import { appendValues, recordOf } from './event-rows.ts'
+import { endOf } from './connections.ts'
 import { GatedHandle, type HandleSource, type Sending } from './postgres-handle.ts'
 import {
   abortedState,
@@ -115,15 +116,20 @@ export class PostgresTx implements LedgerTx, HandleSource {
   }
 
   get broken(): { readonly error: unknown } | undefined {
-    return this.#failure
+    // A connection that ends while nothing is asked of it tells nobody.
+    const error = this.#failure === undefined ? endOf(this.#client) : this.#failure.error
+    return error === undefined ? undefined : { error }
   }
 
   check(what: string): void {
     if (!this.#open) throw new QuadrilleError('HANDLE_CLOSED', { what })
   }
 
-  failed(error: unknown): void {
-    if (isFromServer(error) || isAway(error)) this.#failure ??= { error }
+  failed(error: unknown): unknown {
+    // Of a connection that has ended before, pg only says that it has.
+    const cause = isAway(error) ? (endOf(this.#client) ?? error) : error
+    if (isFromServer(cause) || isAway(cause)) this.#failure ??= { error: cause }
+    return cause
   }
 
   succeeded(): void {
@@ -270,7 +276,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
 
   /** The connection was lost while the work was under way: nothing of it was committed, whatever it made of that. */
   get lostBy(): unknown {
-    return this.#failure !== undefined && isAway(this.#failure.error) ? this.#failure.error : undefined
+    const error = this.broken?.error
+    return isAway(error) ? error : undefined
   }
 
   /** Limits for what may hang, and a lock by which an heir finds the transaction of a process that sleeps. */
@@ -338,8 +345,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
       const results = await this.#group([...kept, statement])
       return results[kept.length]!
     } catch (error) {
-      this.failed(error)
-      throw this.#ownError(this.#cause(error))
+      throw this.#ownError(this.#cause(this.failed(error)))
     }
   }
 

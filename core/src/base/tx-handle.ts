@@ -6,6 +6,11 @@ export interface TxHandle {
   readonly kind: string
   /** The driver's own handle, bound to the transaction; using it after the transaction throws `HANDLE_CLOSED`. */
   readonly native: unknown
+  /**
+   * Ends a handle that one handler has for itself; using it afterwards throws `HANDLE_CLOSED`. Returns what resolves when all
+   * that it has sent is answered, and undefined when it is already.
+   */
+  close?(): Promise<void> | undefined
 }
 
 /** Turns the open transaction into what a service's handlers get as `db`. */
@@ -13,7 +18,7 @@ export interface DbAdapter<Db> {
   /** For messages: `kysely`, `drizzle`, `node:sqlite`. */
   readonly name: string
   /**
-   * Called at most once for each transaction and service.
+   * Called when a handler first asks for it: once for each handler, or, where all have the same handle, for each transaction.
    *
    * @throws QuadrilleError `HANDLE_UNSUPPORTED` when it can not work on this kind of database.
    */

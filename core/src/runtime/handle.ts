@@ -1,4 +1,5 @@
 /** Runs one handler of the user and takes what it returns. Every step that runs a handler goes through here. */
+import { QuadrilleError, type TxHandle } from '../base/index.ts'
 import type { Returned } from '../service/index.ts'
 import type { AnyContract, NewEvent } from '../contracts/index.ts'
 import type { BatchTx } from './batch-tx.ts'
@@ -46,13 +47,16 @@ export const handlingOf = (task: Task, role: Handling['role']): Handling => ({
  */
 export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun): Soon<void> {
   const { tools, settings, running } = batch.context
-  const context = new TaskContext(tasks[0]!, tools, { openDb: batch.opener(tasks), result: how.result, done: how.done })
+  const own = ownHandle(batch, tasks)
+  const openDb = own?.open ?? batch.opener(tasks)
+  const context = new TaskContext(tasks[0]!, tools, { openDb, result: how.result, done: how.done })
   const traced = settings.tracing?.begin({
     what: 'handler',
     handlings: tasks.map((task) => handlingOf(task, how.role)),
   })
   const startedAt = settings.env.elapsed()
-  const ran: Ran = { tasks, how, startedAt, traced, holdsSince: () => batch.holdsSince(startedAt), isWarned: false }
+  const holdsSince = () => batch.holdsSince(startedAt)
+  const ran: Ran = { tasks, how, startedAt, traced, own, holdsSince, isWarned: false }
   let returned: unknown
   try {
     returned = traced ? traced.inside(() => how.run(context)) : how.run(context)
@@ -61,12 +65,12 @@ export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun):
   }
   // Query builders return thenables that are no promises.
   if (typeof (returned as { then?: unknown } | undefined | null)?.then !== 'function')
-    return take(batch, ran, returned as Returned)
+    return ended(batch, ran, returned as Returned)
   running.add(ran)
   return Promise.resolve(returned as Promise<Returned>).then(
     (later) => {
       running.remove(ran)
-      return take(batch, ran, later)
+      return ended(batch, ran, later)
     },
     (error: unknown) => {
       running.remove(ran)
@@ -75,16 +79,55 @@ export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun):
   )
 }
 
+/** The handle of one handler. */
+interface OwnHandle {
+  readonly open: () => unknown
+  readonly close: () => Promise<void> | undefined
+}
+
+/**
+ * Where the ledger can, a handler that runs alone has a handle of its own, which ends with it: what it has not waited for
+ * is its own doing, and it sends nothing while another handler runs. Side by side they have their own anyway, and what goes
+ * wrong is run again alone.
+ */
+function ownHandle(batch: BatchTx, tasks: readonly Task[]): OwnHandle | undefined {
+  const { tx } = batch
+  if (!tx.side || batch.opener(tasks) !== batch.openDb) return undefined
+  let handle: TxHandle | undefined
+  let db: unknown
+  let isOpen = true
+  return {
+    open: () => {
+      if (handle) return db
+      if (!isOpen) throw new QuadrilleError('HANDLE_CLOSED', { what: 'the handle' })
+      handle = tx.side!(() => {})
+      return (db = batch.context.plan.service.db?.open(handle))
+    },
+    close: () => {
+      isOpen = false
+      return handle?.close?.()
+    },
+  }
+}
+
 /** A handler that runs, or has run. */
 interface Ran extends RunningHandler {
   readonly how: HandlerRun
   readonly startedAt: number
   readonly traced: Traced | undefined
+  readonly own: OwnHandle | undefined
 }
 
-function failureOf({ tasks, traced }: Ran, error: unknown): TaskFailure {
+function failureOf({ tasks, traced, own }: Ran, error: unknown): TaskFailure {
+  void own?.close()
   traced?.ended({ error })
   return new TaskFailure(tasks, error)
+}
+
+/** Takes what it has returned, when all is answered that it has sent: an answer may be that it has failed. */
+function ended(batch: BatchTx, ran: Ran, returned: Returned): Soon<void> {
+  const unanswered = ran.own?.close()
+  return unanswered ? unanswered.then(() => take(batch, ran, returned)) : take(batch, ran, returned)
 }
 
 function take(batch: BatchTx, ran: Ran, returned: Returned): void {

@@ -11,7 +11,7 @@ import { transactionControl } from './transaction-control.ts'
  * The transaction commits when the work returns and rolls back when it throws, so BEGIN, COMMIT, ROLLBACK and the like are
  * refused with `TRANSACTION_CONTROL`. SAVEPOINT, ROLLBACK TO and RELEASE are allowed. A statement that fails makes the
  * whole transaction useless, as always in PostgreSQL, unless it stands behind a savepoint that is rolled back to. After
- * the work has ended every use throws `HANDLE_CLOSED`.
+ * the work, or the handler, has ended every use throws `HANDLE_CLOSED`.
  *
  * Statements that are sent without waiting for each other (`Promise.all`) go to the server in one write, and run there
  * one after the other.
@@ -54,6 +54,9 @@ export class GatedHandle implements PostgresHandle {
   readonly getTypeParser = pg.types.getTypeParser
   readonly #source: HandleSource
   readonly #sending: Sending | undefined
+  #open = true
+  #unanswered = 0
+  #whenAnswered: (() => void) | undefined
 
   /** @param sending - Called before each statement is sent; when it throws, the statement is not. */
   constructor(source: HandleSource, sending?: Sending) {
@@ -62,17 +65,29 @@ export class GatedHandle implements PostgresHandle {
   }
 
   async query(text: string | pg.QueryConfig, values?: readonly unknown[]): Promise<never> {
+    if (!this.#open) throw new QuadrilleError('HANDLE_CLOSED', { what: 'the handle' })
     this.#source.check('the handle')
     const sql = typeof text === 'string' ? text : text.text
     refuseControl(sql)
     this.#sending?.(needsOwnTurn(sql))
+    this.#unanswered += 1
     try {
       const result = await this.#source.send(text, values)
       this.#source.succeeded()
       return result as never
     } catch (error) {
       throw this.#source.failed(error)
+    } finally {
+      this.#unanswered -= 1
+      if (this.#unanswered === 0) this.#whenAnswered?.()
     }
+  }
+
+  /** See `TxHandle.close`. */
+  close(): Promise<void> | undefined {
+    this.#open = false
+    if (this.#unanswered === 0) return undefined
+    return new Promise((resolve) => (this.#whenAnswered = resolve))
   }
 
   static refuse(sql: string): void {

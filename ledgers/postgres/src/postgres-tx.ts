@@ -172,7 +172,8 @@ export class PostgresTx implements LedgerTx, HandleSource {
   }
 
   side(sending: Sending): TxHandle {
-    return { kind: 'postgres', native: new GatedHandle(this, sending) }
+    const native = new GatedHandle(this, sending)
+    return { kind: 'postgres', native, close: () => native.close() }
   }
 
   async append(events: readonly NewEvent[]): Promise<readonly (number | null)[]> {

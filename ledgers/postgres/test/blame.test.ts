@@ -14,15 +14,23 @@ const others = ids.slice(1)
 
 type Work = (db: PostgresHandle, id: string) => Promise<unknown> | void
 
+interface Options extends PostgresOptions {
+  /** Runs in the handlers of the others, after their statement. */
+  readonly behind?: (table: string) => Promise<void>
+  /** Default: 2. */
+  readonly attempts?: number
+}
+
 /** An app whose handler does this for the event `a`, and for all others, one after the other, writes a row. */
-async function place(work: Work, options: PostgresOptions = {}) {
+async function place(work: Work, { behind, attempts = 2, ...options }: Options = {}) {
   const schema = randomName()
   const table = `"${schema}_user".rows`
   await onServer((client) => client.query(`CREATE SCHEMA "${schema}_user"; CREATE TABLE ${table} (id text)`))
-  const retry = { attempts: 2, base: '1ms', max: '1ms' } as const
+  const retry = { attempts, base: '1ms', max: '1ms' } as const
   const asked = service('asked', { db: pgClient() }).on(Asked, { retry }, async ({ id }, { db }) => {
     if (id === 'a') return void (await work(db, id))
     await db.query(`INSERT INTO ${table} VALUES ($1)`, [id])
+    await behind?.(table)
   })
   const app = await start({ services: [asked], ledger: postgres(serverUrl, { ...options, schema }), log: silentLogger })
   return {
@@ -80,4 +88,34 @@ describe('a handler that fails like a connection', { skip }, () => {
       const [letter] = await there.app.deadLetters.list()
       assert.match(JSON.stringify(letter), /idle-in-transaction timeout/)
     })
+})
+
+describe('a handler that does not wait for its statements', { skip }, () => {
+  const failing = 'INSERT INTO nowhere VALUES (1)'
+
+  it('has failed when one of them fails, and not the next one', { timeout: 60_000 }, async () => {
+    await using there = await place((db) => void db.query(failing).catch(() => {}), { attempts: 1 })
+    assert.deepEqual(await there.outcome(), { rows: others, dead: ['a'] })
+    const [letter] = await there.app.deadLetters.list()
+    assert.match(JSON.stringify(letter), /nowhere/)
+  })
+
+  it('has what it has sent, when that is right', { timeout: 60_000 }, async () => {
+    await using there = await place((db) => void db.query(`INSERT INTO ${there.table} VALUES ($1)`, ['a']))
+    assert.deepEqual(await there.outcome(), { rows: ids, dead: [] })
+  })
+
+  it('finds its handle closed when it comes back after its end', { timeout: 60_000 }, async () => {
+    const kept: PostgresHandle[] = []
+    const codes = new Set<unknown>()
+    const behind = async (table: string) => {
+      const late = kept.map((db) => db.query(`INSERT INTO ${table} VALUES ('late')`))
+      for (const end of await Promise.allSettled(late))
+        codes.add(end.status === 'fulfilled' ? 'sent' : (end.reason as { code?: unknown }).code)
+    }
+    await using there = await place((db) => void kept.push(db), { behind })
+    assert.deepEqual(await there.outcome(), { rows: others, dead: [] })
+    // Side by side somebody has sent since; and then in order.
+    assert.deepEqual([...codes], ['HANDLER_RUN_AGAIN', 'HANDLE_CLOSED'])
+  })
 })

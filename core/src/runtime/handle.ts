@@ -47,8 +47,9 @@ export const handlingOf = (task: Task, role: Handling['role']): Handling => ({
  */
 export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun): Soon<void> {
   const { tools, settings, running } = batch.context
-  const own = ownHandle(batch, tasks)
-  const openDb = own?.open ?? batch.opener(tasks)
+  const opener = batch.opener(tasks)
+  const own = batch.tx.side && opener === batch.openDb ? ownHandle(batch) : undefined
+  const openDb = own?.open ?? opener
   const context = new TaskContext(tasks[0]!, tools, { openDb, result: how.result, done: how.done })
   const traced = settings.tracing?.begin({
     what: 'handler',
@@ -90,9 +91,7 @@ interface OwnHandle {
  * is its own doing, and it sends nothing while another handler runs. Side by side they have their own anyway, and what goes
  * wrong is run again alone.
  */
-function ownHandle(batch: BatchTx, tasks: readonly Task[]): OwnHandle | undefined {
-  const { tx } = batch
-  if (!tx.side || batch.opener(tasks) !== batch.openDb) return undefined
+function ownHandle({ tx, context }: BatchTx): OwnHandle {
   let handle: TxHandle | undefined
   let db: unknown
   let isOpen = true
@@ -100,8 +99,10 @@ function ownHandle(batch: BatchTx, tasks: readonly Task[]): OwnHandle | undefine
     open: () => {
       if (handle) return db
       if (!isOpen) throw new QuadrilleError('HANDLE_CLOSED', { what: 'the handle' })
-      handle = tx.side!(() => {})
-      return (db = batch.context.plan.service.db?.open(handle))
+      const made = tx.side!(() => {})
+      db = context.plan.service.db?.open(made)
+      handle = made
+      return db
     },
     close: () => {
       isOpen = false

@@ -101,7 +101,8 @@ export class Line {
   async close(): Promise<void> {
     this.#closed = true
     const client = await this.#client?.catch(() => undefined)
-    await client?.end().catch(() => {})
+    // A connection that was cut without a word never says that it has ended.
+    if (client) await this.#timed(client, client.end()).catch(() => {})
   }
 
   #connect(): Promise<pg.Client> {
@@ -149,9 +150,12 @@ export const endOf = (client: pg.PoolClient): Error | undefined => ends.get(clie
 export class TransactionPool {
   readonly #context: ConnectionContext
   readonly #pool: pg.Pool
+  readonly #watch: SilenceWatch
 
-  constructor(context: ConnectionContext) {
+  /** @param isWorking - Whether the server has something under way for the connection with this process id. */
+  constructor(context: ConnectionContext, isWorking: (pid: number) => Promise<boolean>) {
     this.#context = context
+    this.#watch = new SilenceWatch(context, isWorking)
     const { client, transactions } = context.settings
     this.#pool = new pg.Pool({ ...client, pipeline: true, max: transactions, idleTimeoutMillis: 30_000 })
     this.#pool.on('connect', (made) => {
@@ -163,6 +167,8 @@ export class TransactionPool {
         if (!hasState(error, quietState)) context.lost()
       })
     })
+    this.#pool.on('acquire', (client) => this.#watch.add(client as unknown as Watched))
+    this.#pool.on('release', (_error, client) => this.#watch.remove(client as unknown as Watched))
     // Without a listener the loss of an idle connection would end the process.
     this.#pool.on('error', () => {})
   }
@@ -174,6 +180,70 @@ export class TransactionPool {
 
   /** Ends all connections; those in use when they are given back. */
   async close(): Promise<void> {
+    this.#watch.close()
     await this.#pool.end()
+  }
+}
+
+/** The server ends a statement itself, when it can; it has this much longer to say so. */
+const slackMs = 1_000
+
+/** What is used of pg's client, which its types do not describe. */
+interface Watched {
+  readonly connection: { readonly stream: { readonly bytesRead: number; destroy(): void } }
+  /** False while something that was sent is not answered. */
+  readonly readyForQuery: boolean
+  readonly processID: number
+}
+
+/**
+ * Ends connections that were cut without a word, as by a router that has forgotten them: nobody would ever answer what was
+ * sent. A handler may have given its statement more time, or sent many in one write; so the server is asked first.
+ */
+class SilenceWatch {
+  readonly #context: ConnectionContext
+  readonly #isWorking: (pid: number) => Promise<boolean>
+  /** The connections in use: what each had read when it was last looked at and owed an answer. */
+  readonly #used = new Map<Watched, number | undefined>()
+  #cancel: (() => void) | undefined
+
+  constructor(context: ConnectionContext, isWorking: (pid: number) => Promise<boolean>) {
+    this.#context = context
+    this.#isWorking = isWorking
+  }
+
+  add(client: Watched): void {
+    this.#used.set(client, undefined)
+    if (!this.#cancel) this.#next()
+  }
+
+  remove(client: Watched): void {
+    this.#used.delete(client)
+  }
+
+  close(): void {
+    this.#cancel?.()
+  }
+
+  #next(): void {
+    const { env, settings } = this.#context
+    this.#cancel = env.timer(settings.statementMs + slackMs, () => {
+      void this.#look().finally(() => {
+        this.#cancel = undefined
+        if (this.#used.size > 0) this.#next()
+      })
+    })
+  }
+
+  async #look(): Promise<void> {
+    for (const [client, before] of this.#used) {
+      const { stream } = client.connection
+      const read = stream.bytesRead
+      const isOwed = !client.readyForQuery
+      this.#used.set(client, isOwed ? read : undefined)
+      if (!isOwed || read !== before) continue
+      const isWorking = await this.#isWorking(client.processID).catch(() => false)
+      if (!isWorking && this.#used.has(client) && stream.bytesRead === read) stream.destroy()
+    }
   }
 }

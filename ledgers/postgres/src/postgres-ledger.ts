@@ -273,7 +273,8 @@ export class PostgresLedger implements Ledger {
     const token = () => Math.floor(env.random() * 2 ** 31)
     const knows = (claim: Claim) => !knowledge.isDoubtful(claim)
     const tx = { ledger: this.name, names, statementMs, idleMs, token, knows }
-    const pool = new TransactionPool(context)
+    const isWorking = async (pid: number) => (await slow.run(isWorkingStatement(pid)))[0]!.length > 0
+    const pool = new TransactionPool(context, isWorking)
     return {
       pool,
       line,
@@ -313,6 +314,13 @@ export class PostgresLedger implements Ledger {
     await closeAll(opened)
   }
 }
+
+/** A server that can not get rid of what it has to say, because nobody takes it, does not work. */
+const isWorkingStatement = (pid: number): Statement => ({
+  text: `SELECT 1 FROM pg_catalog.pg_stat_activity
+    WHERE pid = $1 AND state = 'active' AND wait_event IS DISTINCT FROM 'ClientWrite'`,
+  values: [pid],
+})
 
 async function closeAll({ pool, line, slow, wakes, desk }: Opened): Promise<void> {
   desk.close()

@@ -16,6 +16,8 @@ export interface Proxy {
   readonly unanswered: number
   /** Cuts the next connection that sends a message in which this is found. Resolves when it is cut. */
   cutAt(text: string, cut: Cut): Promise<void>
+  /** Lets nothing more pass on the connections that there are, and tells nobody, as a router that has forgotten them. */
+  forget(): void
   close(): Promise<void>
 }
 
@@ -31,19 +33,23 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
   const sockets = new Set<Socket>()
   const counts = { statements: 0, asked: 0, answered: 0 }
   let plan: Plan | undefined
+  const pairs = new Set<{ forgotten: boolean }>()
   /** What the server has still to get. */
   let late: { readonly text: string; deliver(): void } | undefined
   const server = createServer((client) => {
     const upstream = connect(Number(target.port || 5432), target.hostname)
     for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}))
+    const pair = { forgotten: false }
+    pairs.add(pair)
     client.on('close', () => doomed?.cut !== 'late' && upstream.destroy())
-    upstream.on('close', () => client.destroy())
+    upstream.on('close', () => pair.forgotten || client.destroy())
     // The first message has no type.
     const sent = messages(true)
     const answers = messages(false)
     /** Set from the message on after whose answer the connection is cut. */
     let doomed: Plan | undefined
     client.on('data', (chunk: Buffer) => {
+      if (pair.forgotten) return
       for (const { type, body } of sent(chunk)) {
         if (type === 'P' || type === 'Q') counts.statements += 1
         if (type === '' || type === 'S' || type === 'Q') counts.asked += 1
@@ -64,6 +70,7 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
       doomed.done()
     })
     upstream.on('data', (chunk: Buffer) => {
+      if (pair.forgotten) return
       const ready = [...answers(chunk)].filter(({ type }) => type === 'Z').length
       counts.answered += ready
       if (!doomed || ready === 0) return void client.write(chunk)
@@ -84,6 +91,9 @@ export async function startProxy(serverUrl: string): Promise<Proxy> {
       return counts.asked - counts.answered
     },
     cutAt: (text, cut) => new Promise((done) => (plan = { text, cut, done })),
+    forget() {
+      for (const pair of pairs) pair.forgotten = true
+    },
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))

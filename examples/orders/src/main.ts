@@ -1,6 +1,7 @@
 /** `npm start`: see README.md for what can be said behind `--`. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { mkdir } from 'node:fs/promises'
+import { CannotRun } from './running/cannot-run.ts'
 import { databaseOf, makeDatabases } from './running/databases.ts'
 import { databaseIn, run, type RunOptions } from './running/run.ts'
 import { serveAlone, type AloneOptions } from './running/serve-alone.ts'
@@ -37,7 +38,10 @@ const program = new Command('npm start --')
   .option('--json', 'print nothing but the summary, as one line of JSON', false)
   .option('--processes [n]', 'run each service in a process of its own, or in so many', wholeNumber)
   .option('--data <folder>', 'where the data is kept (default: a temporary folder, removed at the end)')
-  .option('--ledger <url>', 'a PostgreSQL database, postgres://... (default: SQLite files among the data)')
+  .option(
+    '--ledger <url>',
+    'a PostgreSQL database, postgres://...; give --data, too, to run on it again (default: SQLite files among the data)',
+  )
   .option('--remember <duration>', 'how long handled events are kept, and orders may be open (default: 7d and 15m)')
   .option('--port <n>', 'of the API and the page (default: any free port)', wholeNumber, 0)
   .addOption(
@@ -72,4 +76,7 @@ const program = new Command('npm start --')
     process.exitCode = await run({ ...given, rate, processes }, stop.signal)
   })
 
-await program.parseAsync()
+await program.parseAsync().catch((error: unknown) => {
+  if (!(error instanceof CannotRun)) throw error
+  program.error(`error: ${error.message}`)
+})

@@ -195,6 +195,30 @@ test('a run that is interrupted can be taken up again on the same data', limit, 
   assertRight(await summaryOf(t, '--once', '--json', '--data', data, '--orders', '40'), 40)
 })
 
+test(
+  'a PostgreSQL database can be used again with the data of the runs before, and is refused without',
+  { ...limit, skip: postgres.skip },
+  async (t) => {
+    const server = await postgres.start()
+    const data = await mkdtemp(join(tmpdir(), 'quadrille-again-'))
+    t.after(() => Promise.all([server.stop(), rm(data, { recursive: true })]))
+    const what = ['--once', '--json', '--ledger', server.url, '--orders', '20']
+    assertRight(await summaryOf(t, ...what, '--data', data, '--seed', '1'), 20)
+    assertRight(await summaryOf(t, ...what, '--data', data, '--seed', '2'), 40)
+    assertRight(await summaryOf(t, ...what, '--data', data, '--seed', '2'), 40)
+    const other = join(data, 'other')
+    for (const [args, why] of [
+      [[], 'kept without --data'],
+      [['--data', other], `in ${other}`],
+      [['--data', other], `in ${other}`],
+    ] as const) {
+      const { code, out, errors } = await start(t, ...what, ...args).ended
+      const refused = `error: the database holds orders of an earlier run, whose payments and mails are not ${why}: name the folder of that run with --data, or use an empty database\n`
+      assert.deepEqual({ code, out, errors }, { code: 1, out: '', errors: refused })
+    }
+  },
+)
+
 test('services started one by one, by hand, are the same shop', limit, async (t) => {
   const data = await mkdtemp(join(tmpdir(), 'quadrille-alone-'))
   t.after(() => rm(data, { recursive: true }))

@@ -1,16 +1,19 @@
 /** One run of the whole: opens the shop and the world around it, lets customers order, and looks whether all ended right. */
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { realBroker, type Broker } from '@quadrille/brokers'
 import type { Duration } from 'quadrille'
 import { goShopping } from '../customers.ts'
+import { openDatabase } from '../database.ts'
 import { startMailbox } from '../mailbox/mailbox-server.ts'
-import type { OrderCounts } from '../order-queries.ts'
+import { orderQueries, type OrderCounts } from '../order-queries.ts'
 import { startProvider } from '../payment-provider/provider-server.ts'
 import { troubleBySeed } from '../payment-provider/trouble.ts'
 import { draw } from '../random.ts'
 import { sampleOrders } from '../sample-orders.ts'
+import { CannotRun } from './cannot-run.ts'
 import { databaseOf, makeDatabases, temporaryDatabases } from './databases.ts'
 import { progressOn, silent, type Progress } from './progress.ts'
 import { waitUntilSettled } from './settling.ts'
@@ -38,7 +41,10 @@ export interface RunOptions {
   readonly rate: number
   /** Kept afterwards. Default: a temporary folder, removed at the end. */
   readonly data?: string
-  /** The address of a PostgreSQL database; with `wire` there are others beside it. Default: SQLite files among the data. */
+  /**
+   * The address of a PostgreSQL database; with `wire` there are others beside it. Orders of earlier runs may be in it only
+   * when `data` is that of those runs. Default: SQLite files among the data.
+   */
   readonly ledger?: string
   /** For how long what was handled is remembered. Default: the toolkit's. */
   readonly remember?: Duration
@@ -53,7 +59,7 @@ export const databaseIn = (data: string): string => join(data, 'orders.db')
 const lostMailAnswers = 0.03
 const drawEveryMs = 150
 
-/** Returns the exit code. `stop` ends it early, but in good order. */
+/** Returns the exit code. `stop` ends it early, but in good order. Rejects with CannotRun when it can not begin. */
 export async function run(options: RunOptions, stop: AbortSignal): Promise<number> {
   const data = options.data ?? (await mkdtemp(join(tmpdir(), 'quadrille-orders-')))
   await mkdir(data, { recursive: true })
@@ -70,12 +76,14 @@ export async function run(options: RunOptions, stop: AbortSignal): Promise<numbe
 /** Everything in the order in which it depends on each other; it is closed the other way round. */
 async function openWorld(data: string, options: RunOptions, closing: (() => Promise<unknown>)[]) {
   const { seed } = options
-  const provider = await startProvider({ file: join(data, 'provider.db'), trouble: troubleBySeed(seed) })
+  const database = await openDatabases(data, options, closing)
+  const books = join(data, 'provider.db')
+  if (!existsSync(books)) await expectNoOrders(database, options.data)
+  const provider = await startProvider({ file: books, trouble: troubleBySeed(seed) })
   closing.push(() => provider.close())
   const losesAnswer = (messageId: string) => draw(seed, 'mail', messageId) < lostMailAnswers
   const mailbox = await startMailbox({ file: join(data, 'mailbox.jsonl'), losesAnswer })
   closing.push(() => mailbox.close())
-  const database = await openDatabases(data, options, closing)
   const { port, remember } = options
   const broker = await openBroker(options, closing)
   const { wire } = broker ?? {}
@@ -105,6 +113,17 @@ async function openDatabases(data: string, options: RunOptions, closing: (() => 
   const { database, remove } = await temporaryDatabases(ledger)
   closing.push(remove)
   return database
+}
+
+/** Orders whose charges and mails nobody here knows of would look as if they had never been paid and never been confirmed. */
+async function expectNoOrders(database: string, data: string | undefined): Promise<void> {
+  const opened = await openDatabase(database)
+  const counts = await orderQueries(opened.tables).counts()
+  await opened.close()
+  if (Object.values(counts).every((orders) => orders === 0)) return
+  const missing = `whose payments and mails are not ${data === undefined ? 'kept without --data' : `in ${data}`}`
+  const todo = 'name the folder of that run with --data, or use an empty database'
+  throw new CannotRun(`the database holds orders of an earlier run, ${missing}: ${todo}`)
 }
 
 /** The broker of the run: the one that is named, or one of our own, which may be killed. */

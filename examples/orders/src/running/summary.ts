@@ -47,7 +47,10 @@ export function summarise(facts: Facts, run: RunFacts): Summary {
   }
 }
 
-/** For people. */
+/** More sentences than that nobody reads; all of them are in the JSON. */
+const listedMax = 20
+
+/** For people: not more than the first 20 of what does not hold. */
 export function summaryText(summary: Summary): string {
   const { orders, completed, cancelled, chargedMinor, refundedMinor, completedTotalMinor, stockHeld, mails } = summary
   const lines = [
@@ -58,6 +61,11 @@ export function summaryText(summary: Summary): string {
   ]
   if (summary.kills > 0) lines.push(`killed ${summary.kills} times, the broker ${summary.brokerKills} times of it`)
   if (summary.invariants === 'hold') lines.push('all invariants hold')
-  else lines.push('THESE INVARIANTS DO NOT HOLD:', ...summary.invariants.map((sentence) => `  ${sentence}`))
+  else lines.push('THESE INVARIANTS DO NOT HOLD:', ...listed(summary.invariants).map((line) => `  ${line}`))
   return lines.join('\n')
+}
+
+function listed(sentences: readonly string[]): readonly string[] {
+  if (sentences.length <= listedMax) return sentences
+  return [...sentences.slice(0, listedMax), `… and ${sentences.length - listedMax} more`]
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -241,7 +242,7 @@ test('services started one by one, by hand, are the same shop', limit, async (t)
   }
 })
 
-test('what makes no sense is refused with a sentence', limit, async (t) => {
+test('what makes no sense is refused with a sentence', { timeout: 240_000 }, async (t) => {
   const wrong: [string[], RegExp][] = [
     [['--fast'], /unknown option '--fast'/],
     [['--orders', 'many'], /must be a whole number/],
@@ -252,6 +253,15 @@ test('what makes no sense is refused with a sentence', limit, async (t) => {
     [['--wire', 'pigeon'], /Allowed choices are kafka, nats/],
     [['--broker', 'nats://127.0.0.1'], /--broker needs --wire/],
     [['--wire', 'nats', '--data', 'x'], /needs --broker/],
+    [['--rate', '0'], /must be at least 1/],
+    [['--kills-apart', '1000001'], /must be at most 1000000/],
+    [['--port', '99999'], /must be at most 65535/],
+    [['--ledger', 'mysql://127.0.0.1/shop'], /must be an address like postgres:/],
+    [['--ledger', 'postgres'], /must be an address like postgres:/],
+    [['--provider', 'nonsense'], /must be an address like http:/],
+    [['--provider', 'file:///tmp'], /must be an address like http:/],
+    [['--mailbox', 'http://127.0.0.1:25'], /must be an address like smtp:/],
+    [['--remember', 'long'], /must be a duration like 90s/],
     [['extra'], /too many arguments/],
   ]
   for (const [args, message] of wrong) {
@@ -259,4 +269,35 @@ test('what makes no sense is refused with a sentence', limit, async (t) => {
     assert.equal(code, 1, args.join(' '))
     assert.match(errors, message)
   }
+})
+
+/** One line that says what to do, and nothing else. */
+async function assertCannotRun(t: TestContext, args: string[], sentence: RegExp): Promise<void> {
+  const { code, out, errors } = await start(t, '--once', ...args).ended
+  assert.deepEqual({ code, out, lines: errors.split('\n').length }, { code: 1, out: '', lines: 2 }, out + errors)
+  assert.match(errors, sentence)
+}
+
+test('a port that somebody else has is said in one line, also when processes would listen', limit, async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const sentence = new RegExp(`^error: port ${port} is taken: name another one with --port, or none`)
+  for (const args of [[], ['--processes']]) await assertCannotRun(t, ['--port', `${port}`, ...args], sentence)
+  const data = await mkdtemp(join(tmpdir(), 'quadrille-taken-'))
+  t.after(() => rm(data, { recursive: true }))
+  await assertCannotRun(t, ['--service', 'orders', '--data', data, '--port', `${port}`], sentence)
+})
+
+test('a database or a server that is not there is said in one line', { ...limit, skip: postgres.skip }, async (t) => {
+  const server = await postgres.start()
+  t.after(() => server.stop())
+  const missing = new URL(server.url)
+  missing.pathname = '/nowhere'
+  for (const args of [[], ['--processes'], ['--service', 'inventory']])
+    await assertCannotRun(t, ['--ledger', missing.href, ...args], /^error: database "nowhere" does not exist: make it/)
+  await server.stop()
+  const sentence = new RegExp(`^error: nobody answers at 127.0.0.1:${missing.port}: start the server`)
+  for (const args of [[], ['--processes']]) await assertCannotRun(t, ['--ledger', server.url, ...args], sentence)
 })

@@ -78,7 +78,7 @@ async function openWorld(data: string, options: RunOptions, closing: (() => Prom
   const { seed } = options
   const database = await openDatabases(data, options, closing)
   const books = join(data, 'provider.db')
-  if (!existsSync(books)) await expectNoOrders(database, options.data)
+  if ((await hasOrders(database)) && !existsSync(books)) throw ordersOfOthers(options.data)
   const provider = await startProvider({ file: books, trouble: troubleBySeed(seed) })
   closing.push(() => provider.close())
   const losesAnswer = (messageId: string) => draw(seed, 'mail', messageId) < lostMailAnswers
@@ -115,15 +115,19 @@ async function openDatabases(data: string, options: RunOptions, closing: (() => 
   return database
 }
 
-/** Orders whose charges and mails nobody here knows of would look as if they had never been paid and never been confirmed. */
-async function expectNoOrders(database: string, data: string | undefined): Promise<void> {
-  const opened = await openDatabase(database)
-  const counts = await orderQueries(opened.tables).counts()
+/** Also the first to notice, before any process is started, that the database is away. */
+async function hasOrders(database: string): Promise<boolean> {
+  const { tables, ...opened } = await openDatabase(database)
+  const counts = await orderQueries(tables).counts()
   await opened.close()
-  if (Object.values(counts).every((orders) => orders === 0)) return
+  return Object.values(counts).some((orders) => orders > 0)
+}
+
+/** Orders whose charges and mails nobody here knows of would look as if they had never been paid and never been confirmed. */
+function ordersOfOthers(data: string | undefined): CannotRun {
   const missing = `whose payments and mails are not ${data === undefined ? 'kept without --data' : `in ${data}`}`
   const todo = 'name the folder of that run with --data, or use an empty database'
-  throw new CannotRun(`the database holds orders of an earlier run, ${missing}: ${todo}`)
+  return new CannotRun(`the database holds orders of an earlier run, ${missing}: ${todo}`)
 }
 
 /** The broker of the run: the one that is named, or one of our own, which may be killed. */

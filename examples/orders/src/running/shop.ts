@@ -169,6 +169,8 @@ function placesFor(processes: Staff['processes'], options: Omit<WorkerOptions, '
         return { options: { ...options, database, services, port: 0 }, child: undefined }
       const wanted = given
       given = 0
+      // A process that finds it taken would be started again and again.
+      if (wanted) await tryPort(wanted)
       return { options: { ...options, services, port: wanted || (await findPort()) }, child: undefined }
     }),
   )
@@ -188,15 +190,18 @@ function breaking(): { broken: Promise<never>; fail: (error: unknown) => void } 
 async function findPort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 10_000)
-    const server = createServer()
-    server.listen(port, '127.0.0.1')
-    const free = await once(server, 'listening').then(
+    const isFree = await tryPort(port).then(
       () => true,
       () => false,
     )
-    if (!free) continue
-    server.close()
-    await once(server, 'close')
-    return port
+    if (isFree) return port
   }
+}
+
+/** Rejects with EADDRINUSE when somebody else has the port. */
+async function tryPort(port: number): Promise<void> {
+  const server = createServer().listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  server.close()
+  await once(server, 'close')
 }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -193,7 +194,17 @@ test('a run that is interrupted can be taken up again on the same data', limit, 
   while (!/completed [1-9]/.test(out())) await once(child.stdout, 'data')
   child.kill('SIGINT')
   assert.deepEqual(await ended.then(({ code, errors }) => ({ code, errors })), { code: 0, errors: '' })
+  assert.match(out(), /^Stopped. Orders that are open go on when the shop opens again on the same --data.$/m)
   assertRight(await summaryOf(t, '--once', '--json', '--data', data, '--orders', '40'), 40)
+})
+
+test('a run that is interrupted without --data promises nothing, and leaves no folder', limit, async (t) => {
+  const { child, ended, out } = start(t, '--orders', '40', '--rate', '10')
+  while (!/completed [1-9]/.test(out())) await once(child.stdout, 'data')
+  child.kill('SIGTERM')
+  assert.equal((await ended).code, 0)
+  assert.match(out(), /\nStopped\.\n$/)
+  assert.equal(existsSync(/^data (.+), payment provider/m.exec(out())![1]!), false)
 })
 
 test(

@@ -144,7 +144,9 @@ async function stayOpen(trading: Trade): Promise<number> {
   const { options, stop, shop, progress } = trading
   const summary = await trade(trading)
   if (!summary) {
-    progress.say('Stopped. Orders that are open go on when the shop opens again on the same --data.')
+    const rest =
+      options.data === undefined ? '' : ' Orders that are open go on when the shop opens again on the same --data.'
+    progress.say(`Stopped.${rest}`)
     return 0
   }
   if (options.json) console.log(JSON.stringify(summary))

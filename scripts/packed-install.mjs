@@ -1,10 +1,21 @@
 // Proves that what would be published works: packs every package, installs the tarballs into an empty folder without the
-// network, runs and type-checks the README's hello world there, and loads every public entry point.
+// network, looks for links that lead nowhere in what they say, runs and type-checks the README's hello world there, and loads
+// every public entry point.
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fencesOf } from './doc-examples.ts'
+import { linkedFiles } from './packed-documents.ts'
 import { packages, root } from './repository.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'quadrille-packed-'))
@@ -63,6 +74,22 @@ function installTarballs(manifests) {
   // What is there already, npm does not fetch.
   for (const { dependencies = {}, path } of manifests) for (const name of Object.keys(dependencies)) link(name, path)
   npm(['install', '--offline', '--legacy-peer-deps', '--no-audit', '--no-fund', '--loglevel=error', ...tarballs])
+}
+
+/** Every package has a README, and no document in it links to a file that was not shipped. */
+function tryDocuments(manifests) {
+  for (const { name } of manifests) {
+    const installed = join(folder, 'node_modules', name)
+    const pages = existsSync(join(installed, 'docs')) ? readdirSync(join(installed, 'docs'), { recursive: true }) : []
+    const documents = pages.filter((page) => page.endsWith('.md')).map((page) => join('docs', page))
+    for (const document of ['README.md', ...documents]) {
+      const path = join(installed, document)
+      if (!existsSync(path)) throw new StepFailed(`${name} would be published without ${document}`)
+      const dead = linkedFiles(readFileSync(path, 'utf8')).filter((file) => !existsSync(join(dirname(path), file)))
+      if (dead.length > 0)
+        throw new StepFailed(`${document} of ${name} links to ${dead.join(', ')}, which is not there`)
+    }
+  }
 }
 
 /** Runs the README's hello world as a user would, and compares what it prints with what the README says. */
@@ -126,6 +153,7 @@ try {
   installTarballs(manifests)
   link('@types/node')
   const entries = tryEntryPoints(manifests)
+  tryDocuments(manifests)
   tryHello()
   tryCommand()
   console.log(`packed and used ${entries.join(', ')}`)

@@ -38,7 +38,7 @@ const wrongReturns: readonly [string, ErrorCode, () => unknown][] = [
   ['a value that no contract has made', 'EVENT_FOREIGN_VALUE', () => ({ type: 'answered', data: { id: '1' } })],
   ['a list with one foreign value', 'EVENT_FOREIGN_VALUE', () => [Answered({ id: '1' }), 'answered']],
   ['data that does not match the schema', 'EVENT_INVALID', () => Answered({ id: '1', n: 'many' } as never)],
-  ['an event that is too large', 'EVENT_TOO_LARGE', () => Answered({ id: 'x'.repeat(2_000) })],
+  ['an event that is too large', 'EVENT_TOO_LARGE', () => Answered({ id: 'k', note: 'x'.repeat(2_000) })],
 ]
 
 for (const [what, code, make] of wrongReturns) {
@@ -100,7 +100,7 @@ test('transact() leaves neither rows nor events when its work throws or returns 
     { code: 'EVENT_FOREIGN_VALUE' },
   )
   await assert.rejects(
-    failing(() => [Asked({ id: '1' }), Asked({ id: 'x'.repeat(2_000) })]),
+    failing(() => [Asked({ id: '1' }), Asked({ id: '2', note: 'x'.repeat(2_000) })]),
     { code: 'EVENT_TOO_LARGE' },
   )
   assert.deepEqual(await effects(w.app, oracle), {})

@@ -8,7 +8,7 @@ import { event, type App, type Service } from 'quadrille'
 import { nodeSqlite, sqlite, type SqliteHandle, type SqliteRow } from 'quadrille/sqlite'
 import { world, type World, type WorldOptions } from 'quadrille/testing'
 
-export const schema = z.object({ id: z.string(), n: z.number().default(0) })
+export const schema = z.object({ id: z.string(), note: z.string().optional(), n: z.number().default(0) })
 export const Asked = event('asked', { key: 'id', schema })
 export const Answered = event('answered', { key: 'id', schema })
 export const Cancelled = event('cancelled', { key: 'id', schema })

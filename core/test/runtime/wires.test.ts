@@ -206,7 +206,7 @@ test('an event that a wire could not carry is refused when it is published', asy
   const asker = service('asker')
   const here = await app(t, { services: [asker], wires: [memoryHub({ messageBytesMax: 20_000 }).wire()] })
   await assert.rejects(
-    here.transact(asker, () => Asked({ id: 'x'.repeat(15_000) })),
+    here.transact(asker, () => Asked({ id: 'k', note: 'x'.repeat(15_000) })),
     (error) => isQuadrilleError(error, 'EVENT_TOO_LARGE'),
   )
 })

@@ -151,9 +151,8 @@ export class RedisReceiver implements Receiver {
           await this.#recover()
           collected = false
         }
-        if (!collected) await this.#collect()
-        collected = true
-        await this.#read()
+        if (!collected) collected = await this.#collect()
+        if (collected && !this.#stopping && !this.#lost) await this.#read()
       } catch (error) {
         this.interrupted(reasonOf(error))
         await sleep(env, retryMs)
@@ -177,8 +176,11 @@ export class RedisReceiver implements Receiver {
     this.#notice('restored', 'messages come again')
   }
 
-  /** Takes over what others hold no more, in order, until nobody else holds anything. */
-  async #collect(): Promise<void> {
+  /**
+   * Takes over what others hold no more, in order, until nobody else holds anything. False at a stop and when something was
+   * lost: then the line stays as it is, and what was taken over is released with all the rest.
+   */
+  async #collect(): Promise<boolean> {
     const { env, log } = this.#options.context
     const { settings, subscription } = this.#options
     // By then whoever else held something has acknowledged it, or has lost it to us.
@@ -199,8 +201,10 @@ export class RedisReceiver implements Receiver {
     } finally {
       renewing()
     }
+    if (this.#stopping || this.#lost) return false
     this.#line.push(...collected.sort((a, b) => compareIds(a.entry.id, b.entry.id)))
     this.#line.resume()
+    return true
   }
 
   async #takeOver(): Promise<Held[]> {

@@ -76,6 +76,38 @@ describe('on a real server', { skip: server.skip }, () => {
     await until(async () => (await pending()) === 0, 'who acknowledges them')
   })
 
+  it('is left while somebody else still holds something: what was taken over is given back, and not delivered', async (test) => {
+    const w = await world(test)
+    const { stream } = w.place
+    const wire = await w.open()
+    // The group is there, and has two consumers that are none of ours: one died a minute ago, one is alive.
+    await (await w.receive(wire, new Taken())).stop()
+    await sendSurely(wire, numbered(2))
+    const left = await w.place.admin(async (client) => {
+      const ids: string[] = []
+      for (const consumer of ['dead', 'alive']) {
+        const reply = await client.xreadgroup('GROUP', service, consumer, 'COUNT', 1, 'STREAMS', stream, '>')
+        ids.push((reply as [string, [string, string[]][]][])[0]![1][0]![0])
+      }
+      await client.xclaim(stream, service, 'dead', 0, ids[0]!, 'IDLE', 60_000, 'JUSTID')
+      return ids
+    })
+    const taken = new Taken()
+    const receiver = await w.receive(wire, taken)
+    const owner = async (id: string) => {
+      const rows = await w.place.admin((client) => client.xpending(stream, service, id, id, 1))
+      return (rows as [string, string][])[0]![1]
+    }
+    await until(async () => (await owner(left[0]!)) !== 'dead', 'the first one is taken over')
+    assert.equal(await owner(left[1]!), 'alive', 'the second one is not')
+    await receiver.stop()
+    assert.equal(taken.all.length, 0)
+    await w.place.admin((client) => client.xclaim(stream, service, 'alive', 0, left[1]!, 'IDLE', 60_000, 'JUSTID'))
+    await w.receive(wire, taken)
+    await until(() => taken.distinct === 2, 'the next one gets both')
+    taken.assertInOrder()
+  })
+
   it('lets only the owner acknowledge and renew', async (test) => {
     const w = await world(test)
     const { stream, positions } = w.place

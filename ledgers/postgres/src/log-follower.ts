@@ -16,8 +16,8 @@ import { positionArray, textArray, type Field } from './wire-values.ts'
 
 /** Events that one look brings, at most. */
 const lookMax = 1_000
-/** What is brought by one look should not be much more than this. */
-const lookBytesMax = 8 * 1024 * 1024
+/** The event with which it is so much is the last one that a look, or a read of the table, brings. */
+const readBytesMax = 8 * 1024 * 1024
 /** Positions that one read for a few types looks at, at most, when they are not in memory. */
 const windowMax = 5_000
 /** Own events that are remembered until a look confirms them. */
@@ -48,7 +48,6 @@ export class LogFollower {
   #expected = true
   /** Commits of own events that are under way. */
   #committing = 0
-  #lookLimit = lookMax
   #looking: Promise<void> | undefined
   #next: Promise<void> | undefined
   /** Somebody reads here; until then nothing is kept. */
@@ -182,11 +181,11 @@ export class LogFollower {
     const { line, names } = this.#options
     const tail = this.#tail
     this.#expected = false
-    const own = [...this.#own.values()].sort(byPosition).slice(0, this.#lookLimit)
+    const own = [...this.#own.values()].sort(byPosition).slice(0, lookMax)
     const [rows] = await line
       .run({
-        text: `SELECT * FROM ${names.quoted}.log_1($1, $2, $3)`,
-        values: [tail.last, this.#lookLimit, positionArray(own.map(({ position }) => position))],
+        text: `SELECT * FROM ${names.quoted}.log_2($1, $2, $3, $4)`,
+        values: [tail.last, lookMax, readBytesMax, positionArray(own.map(({ position }) => position))],
       })
       .catch((error: unknown) => {
         this.#expected = true
@@ -209,7 +208,7 @@ export class LogFollower {
   #merge(rows: Rows, own: readonly EventRecord[]): void {
     this.#safe = Math.max(this.#safe, Number(rows[0]![0]))
     const foreign = rows.slice(1).map((row) => eventOfRow(row, 1))
-    const whole = foreign.length < this.#lookLimit
+    const whole = foreign.length < lookMax && (foreign.length === 0 || Number(rows[foreign.length]![0]) < readBytesMax)
     // Others may stand between what was brought and what comes next, so nothing of our own is added behind it.
     const reached = whole ? this.#safe : foreign[foreign.length - 1]!.position
     // Own events may have come into the tail meanwhile.
@@ -220,16 +219,8 @@ export class LogFollower {
     this.#tail.push(events)
     for (const position of this.#own.keys()) if (position <= this.#tail.last) this.#own.delete(position)
     this.#followOwn()
-    this.#caughtUp = whole && own.length < this.#lookLimit
+    this.#caughtUp = whole && own.length < lookMax
     if (!this.#caughtUp) this.#expected = true
-    this.#adaptLimit(foreign)
-  }
-
-  #adaptLimit(events: readonly EventRecord[]): void {
-    if (events.length === 0) return
-    const bytes = events.reduce((sum, event) => sum + event.data.length, 0)
-    const mean = Math.max(1, bytes / events.length)
-    this.#lookLimit = Math.max(1, Math.min(lookMax, Math.floor(lookBytesMax / mean)))
   }
 
   async #fromTable({ after, limit, types }: ReadQuery): Promise<ReadPage> {
@@ -238,16 +229,23 @@ export class LogFollower {
     const some = types === undefined ? '' : 'AND type = ANY($4::text[])'
     const [rows] = await line.run({
       text: `WITH next AS (SELECT min(position) AS position FROM ${names.quoted}.events WHERE position > $1)
-        SELECT least($2::bigint, next.position + ${windowMax - 1}), ${eventColumns.replace('position', 'event.position')}
+        SELECT least($2::bigint, next.position + ${windowMax - 1}), bytes,
+          ${eventColumns.replace('position', 'event.position')}
         FROM next LEFT JOIN LATERAL (
-          SELECT * FROM ${names.quoted}.events
-          WHERE position >= next.position AND position <= least($2::bigint, next.position + ${windowMax - 1}) ${some}
-          ORDER BY position LIMIT $3
+          SELECT * FROM (
+            SELECT *, sum(octet_length(data)) OVER (ORDER BY position) AS bytes FROM (
+              SELECT * FROM ${names.quoted}.events
+              WHERE position >= next.position AND position <= least($2::bigint, next.position + ${windowMax - 1}) ${some}
+              ORDER BY position LIMIT $3
+            ) AS found
+          ) AS counted WHERE bytes - octet_length(data) < ${readBytesMax}
         ) AS event ON true ORDER BY event.position`,
       values: [after, most, limit, ...(types === undefined ? [] : [textArray(types)])],
     })
-    const events = rows!.filter((row) => row[1] !== null).map((row) => eventOfRow(row, 1))
-    if (events.length === limit) return { events, upTo: events[limit - 1]!.position, end: false }
+    const events = rows!.filter((row) => row[2] !== null).map((row) => eventOfRow(row, 2))
+    const last = events.at(-1)
+    const isCut = events.length === limit || Number(rows!.at(-1)?.[1]) >= readBytesMax
+    if (last !== undefined && isCut) return { events, upTo: last.position, end: false }
     const looked = rows![0]?.[0]
     return {
       events,

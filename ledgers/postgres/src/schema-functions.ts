@@ -18,7 +18,8 @@ const eventArguments = `
   p_causations text[], p_reactions text[], p_hops int[], p_times float8[], p_traceparents text[], p_tracestates text[],
   p_data text[], p_extensions text[]`
 
-const eventColumns = `id, type, version, source, key, correlation_id, causation_id, reaction, hops, time, traceparent,
+/** All but the position. */
+export const eventColumns = `id, type, version, source, key, correlation_id, causation_id, reaction, hops, time, traceparent,
       tracestate, data, extensions`
 
 /** What has been drawn last; one less while nothing was. */

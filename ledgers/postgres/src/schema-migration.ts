@@ -1,6 +1,6 @@
 /** How a schema is made, and how an older one becomes one of this version. */
 import { QuadrilleError } from 'quadrille'
-import { oneSnapshotSql } from './schema-changes.ts'
+import { boundedLogSql, oneSnapshotSql } from './schema-changes.ts'
 import { functionsSql } from './schema-functions.ts'
 import type { SchemaNames } from './schema-names.ts'
 import { chunkedKeysSql, tablesSql } from './schema-tables.ts'
@@ -13,7 +13,7 @@ import type { Rows, Statement } from './statement-group.ts'
 const migrations: readonly ((names: SchemaNames) => string)[] = [
   (names) => tablesSql(names) + functionsSql(names),
   chunkedKeysSql,
-  oneSnapshotSql,
+  (names) => oneSnapshotSql(names) + boundedLogSql(names),
 ]
 
 /** The schema version that this code writes. */

@@ -11,7 +11,7 @@ import { newEvent } from './database.ts'
 
 const record = (position: number) => recordOf(position, newEvent(`e-${position}`))
 
-/** A row of `log_1`. */
+/** A row of `log_2`. */
 const rowOf = (position: number): Field[] => {
   const { id, type, version, source, key, correlationId, hops, time, data } = record(position)
   const texts = [

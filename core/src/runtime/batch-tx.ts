@@ -220,8 +220,8 @@ export class BatchTx {
     this.#after.push(action)
   }
 
-  /** Keeps something worth telling about a conversation. */
-  note(handling: Handling, kind: FlowNote['kind'], text: string): void {
+  /** Keeps something worth telling about a conversation; of a failure with its code. */
+  note(handling: Handling & Pick<FlowNote, 'code'>, kind: FlowNote['kind'], text: string): void {
     const { settings } = this.context
     this.put(
       noteRecord({
@@ -271,16 +271,15 @@ const hasKind = ({ kinds }: ReactionState, kind: string): boolean =>
 
 /** A note as record. */
 export function noteRecord(
-  note: Pick<Handling, 'service' | 'reaction' | 'event'> & {
-    readonly kind: FlowNote['kind']
-    readonly text: string
-    readonly at: number
-    readonly id: string
-    readonly expires: number
-  },
+  note: Pick<Handling, 'service' | 'reaction' | 'event'> &
+    Pick<FlowNote, 'kind' | 'text' | 'code'> & {
+      readonly at: number
+      readonly id: string
+      readonly expires: number
+    },
 ): LedgerRecord {
-  const { service, reaction, event, kind, text, at, id, expires } = note
-  const body = JSON.stringify({ at, kind, service, reaction, eventId: event.id, text })
+  const { service, reaction, event, kind, text, code, at, id, expires } = note
+  const body = JSON.stringify({ at, kind, service, reaction, eventId: event.id, text, code })
   return {
     scope: noteScope,
     kind: 'note',

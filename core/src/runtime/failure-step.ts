@@ -69,7 +69,7 @@ export async function failTask(batch: BatchTx, task: Task, failure: Failure): Pr
   if (retry === null || tried.failed >= retry.attempts) return bury(batch, tried, failure.error)
   const due = batch.nowMs + backoffMs(retry, tried.failed, failure.jitter)
   batch.park(tried, due)
-  batch.note(handling, 'retry', `try ${handling.attempt} failed: ${last.message}`)
+  batch.note({ ...handling, code: last.code }, 'retry', `try ${handling.attempt} failed: ${last.message}`)
   batch.after(() => {
     tell.tell('failed', { ...handling, error: failure.error, retryAt: due })
     if (tried.failed === 1) warnFirst(batch, task, { error: failure.error, waitMs: due - batch.nowMs })
@@ -134,7 +134,7 @@ async function bury(batch: BatchTx, task: Task, error: unknown): Promise<void> {
   if (task.state.reaction.kind === 'all') await holdJoin(batch, task)
   if (holds) await batch.passTurn(batch.park({ ...task, letter }, null))
   else await batch.done(task)
-  batch.note(handling, 'dead', `${code}: ${last.message}`)
+  batch.note({ ...handling, code: last.code }, 'dead', `${code}: ${last.message}`)
   batch.after(() => {
     tell.tell('dead', { ...handling, error, retryAt: null, code })
     batch.context.tools.log.error(

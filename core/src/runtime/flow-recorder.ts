@@ -7,7 +7,7 @@ import { decodeData, matchesPattern, partitionOf, type AnyContract, type EventRe
 import type { Ledger } from '../ledger/index.ts'
 import { emitsOf, triggersOf } from '../service/index.ts'
 import { noteScope } from './batch-tx.ts'
-import { declarationOf, readerOf, registeredIn, type Declared, type DeclaredTrigger } from './declared.ts'
+import { declarationOf, knownIn, readerOf, type Declared, type DeclaredTrigger } from './declared.ts'
 import type { Flow, FlowDelivery, FlowNote } from './flow.ts'
 import { look } from './page-tasks.ts'
 import type { ReactionState, ReaderPlan } from './plan.ts'
@@ -63,10 +63,9 @@ export async function recordFlow(correlationId: string, ledger: Ledger, plans: r
 async function allWays(ledger: Ledger, plans: readonly ReaderPlan[]): Promise<readonly Way[]> {
   const states = plans.flatMap((plan) => plan.states)
   const here = new Map(states.map((state) => [`${state.service.name}/${state.reaction.name}`, state]))
-  const names = new Set([...plans.map((plan) => plan.service.name), ...(await ledger.readers())])
-  const known = await Promise.all([...names].toSorted().map((name) => registeredIn(ledger, name)))
-  return [...names].toSorted().flatMap((service, at) =>
-    [...known[at]!]
+  const { reactions } = await knownIn(ledger)
+  return [...reactions.keys()].toSorted().flatMap((service) =>
+    [...reactions.get(service)!]
       .toSorted(([, a], [, b]) => (a.declared?.at ?? 0) - (b.declared?.at ?? 0))
       .flatMap(([reaction, registered]) => {
         const { since, until = Infinity, declared: kept } = registered
@@ -113,7 +112,7 @@ class Story {
       ...triggersOf(reaction).map(({ trigger }) => trigger.contract),
     ])
     this.#contracts = new Map(contracts.map((contract) => [contract.type, contract]))
-    this.#deadly = new Set(from.notes.filter(({ text }) => text.includes('PROCESS_DIED')).map(({ eventId }) => eventId))
+    this.#deadly = new Set(from.notes.filter(isOfDeath).map(({ eventId }) => eventId))
   }
 
   /** How far the event has got on its way; null when it does not go there, or nobody knows. */
@@ -183,6 +182,10 @@ class Story {
     return known
   }
 }
+
+/** Notes of an older version have no code; those of ours began with it. */
+const isOfDeath = ({ code, text }: FlowNote): boolean =>
+  code === undefined ? /^(try \d+ failed: )?PROCESS_DIED: /.test(text) : code === 'PROCESS_DIED'
 
 /** More than there are parts in which a reaction may take one event. */
 const rolesMax = 50

@@ -12,6 +12,8 @@ export interface FlowNote {
   readonly eventId: string
   /** The error message, the reason, ... */
   readonly text: string
+  /** For `retry` and `dead`: the code of the error, null when it has none. Missing in notes of an older version. */
+  readonly code?: string | null
 }
 
 /** Where an event is to go and how far it has got there. */

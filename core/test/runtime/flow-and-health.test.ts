@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { event, service, type Hooks, type Logger, type StandardSchema } from 'quadrille'
-import { Answered, Asked, Cancelled, Undone, gate, lenientWorld } from './setup.ts'
+import type { Ledger, RecordQuery } from '../../src/ledger/index.ts'
+import { recordFlow } from '../../src/runtime/flow-recorder.ts'
+import { Answered, Asked, Cancelled, Undone, fileWorld, gate, ledgerFile, lenientWorld } from './setup.ts'
 
 test('flow() shows the events of a conversation and how far each delivery has got', async () => {
   const goOn = gate()
@@ -208,6 +210,59 @@ test('flow() shows each of many events that wait behind one of their key', async
   await w.settled()
   const { deliveries } = await w.app.flow(correlationId)
   assert.deepEqual([deliveries.length, new Set(deliveries.map(({ status }) => status))], [120, new Set(['waiting'])])
+})
+
+test('flow() takes an error whose text speaks of a death for what it is', async () => {
+  const oracle = service('oracle')
+    .on(Asked, { name: 'fail', retry: { base: '1h', max: '1h' } }, () => {
+      throw new Error('PROCESS_DIED: says the other side')
+    })
+    .on(Asked, { name: 'its business', filter: () => true }, () => {})
+  await using w = await lenientWorld([oracle])
+  const { correlationId } = await w.publish(Asked({ id: 'k' }))
+  await w.settled()
+  const { deliveries, notes } = await w.app.flow(correlationId)
+  assert.deepEqual(
+    notes.map(({ text, code }) => [text, code]),
+    [['try 1 failed: PROCESS_DIED: says the other side', null]],
+  )
+  assert.deepEqual(
+    deliveries.map(({ reaction, status }) => [reaction, status]),
+    [
+      ['fail', 'waiting'],
+      ['its business', 'handled'],
+    ],
+  )
+})
+
+test('flow() asks for the reactions of each service once, also when some have readers of their own', async (t) => {
+  const path = ledgerFile(t)
+  const first = service('oracle').on(Asked, { name: 'first' }, () => {})
+  await (await fileWorld(path, [first])).stop()
+  const later = service('oracle')
+    .on(Asked, { name: 'first' }, () => {})
+    .on(Asked, { name: 'later', from: 'now' }, () => {})
+  await using w = await fileWorld(path, [later])
+  const { correlationId } = await w.publish(Asked({ id: 'k' }))
+  await w.settled()
+  const { ledger } = w.app
+  assert.deepEqual((await ledger.readers()).toSorted(), ['oracle', 'oracle/later'])
+  const scopes: string[] = []
+  const recording = new Proxy(ledger, {
+    get(target, name: keyof Ledger) {
+      if (name !== 'query') return target[name]
+      return (query: RecordQuery) => {
+        if (query.kind === 'reaction') scopes.push(query.scope)
+        return target.query(query)
+      }
+    },
+  })
+  const { deliveries } = await recordFlow(correlationId, recording, [])
+  assert.deepEqual(scopes, ['oracle'])
+  assert.deepEqual(
+    deliveries.map(({ reaction }) => reaction),
+    ['first', 'later'],
+  )
 })
 
 test('flow() does not look at an event of which a process has died', async () => {

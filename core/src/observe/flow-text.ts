@@ -6,6 +6,8 @@ import { oneLine } from './mermaid-text.ts'
 
 const indentMax = 60
 const lineCharsMax = 400
+/** The source of events that `publish()` is not told one for. */
+const outside = 'outside'
 
 /**
  * The flow as a tree of causes: under each event the reactions that got it, under each reaction what happened to it and
@@ -69,8 +71,8 @@ class Story {
     if (this.#told.has(event.id)) return
     this.#told.add(event.id)
     const known = this.#services.has(event.source)
-    const from =
-      event.reaction !== null ? '' : known ? ` published by ${event.source}` : ` from outside ${event.source}`
+    const named = event.source === outside ? '' : ` ${event.source}`
+    const from = event.reaction !== null ? '' : known ? ` published by ${event.source}` : ` from outside${named}`
     this.#line(depth, `${oneLine(event.type)} [${oneLine(event.key)}] ${this.#offset(event.time)}${from}`)
     const deliveries = this.#deliveries.get(event.id) ?? []
     const notes = new Set(this.#notes.get(event.id))

@@ -24,12 +24,15 @@ import {
   type App,
   type Failed,
   type Flow,
+  type FlowDelivery,
+  type Handling,
   type PublishOptions,
   type StartOptions,
   type Token,
 } from '../runtime/index.ts'
 import type { AnyService } from '../service/index.ts'
 import { decode } from '../runtime/decoder.ts'
+import { failedTry } from '../runtime/work.ts'
 import { manualEnv, type ManualEnv } from './manual-env.ts'
 
 /** Options of {@link world}. */
@@ -115,10 +118,23 @@ export async function world(services: readonly AnyService[], options: WorldOptio
   const env = manualEnv({ seed, ...(startMs === undefined ? {} : { startMs }) })
   const events: EventRecord[] = []
   const errors: Failed[] = []
+  const deliveries = new Map<string, FlowDelivery>()
+  const delivered = ({ service, reaction, role, event }: Handling, status: FlowDelivery['status']): void => {
+    const delivery = { service, reaction, role: partOf[role], eventId: event.id, status }
+    deliveries.set(JSON.stringify([service, reaction, delivery.role, event.id]), delivery)
+  }
   const watch = {
     appended: (facts: { readonly events: readonly EventRecord[] }) => void events.push(...facts.events),
-    failed: (facts: Failed) => void errors.push(facts),
-    dead: (facts: Failed) => void errors.push(facts),
+    handled: (facts: Handling) => delivered(facts, 'handled'),
+    skipped: (facts: Handling) => delivered(facts, 'handled'),
+    failed: (facts: Failed) => {
+      errors.push(facts)
+      delivered(facts, 'waiting')
+    },
+    dead: (facts: Failed) => {
+      errors.push(facts)
+      delivered(facts, 'dead')
+    },
   }
   // Nothing else runs on this ledger, so leases and polls would only fill virtual time with nothing.
   const calm = { lease: '365d', poll: '365d', retention: { every: 0 } } as const
@@ -131,7 +147,15 @@ export async function world(services: readonly AnyService[], options: WorldOptio
     log,
     hooks: [watch, ...(Array.isArray(hooks) ? hooks : [hooks])],
   })
-  return new RunningWorld({ app, env, events, errors, throws: errorsMode === 'throw' })
+  return new RunningWorld({ app, env, events, errors, deliveries, throws: errorsMode === 'throw' })
+}
+
+/** The part of the flow that a handling belongs to. */
+const partOf: Readonly<Record<Handling['role'], FlowDelivery['role']>> = {
+  run: 'run',
+  undo: 'undo',
+  late: 'part',
+  deadline: 'start',
 }
 
 /** What a ledger waits for (a lock of another process) is as real as its file: virtual time must not hold it up. */
@@ -151,6 +175,7 @@ interface Parts {
   readonly env: ManualEnv
   readonly events: readonly EventRecord[]
   readonly errors: readonly Failed[]
+  readonly deliveries: ReadonlyMap<string, FlowDelivery>
   readonly throws: boolean
 }
 
@@ -159,6 +184,7 @@ class RunningWorld implements World {
   readonly env: ManualEnv
   readonly events: readonly EventRecord[]
   readonly errors: readonly Failed[]
+  readonly #deliveries: ReadonlyMap<string, FlowDelivery>
   readonly #throws: boolean
   #thrown = 0
   #settledAt = -1
@@ -168,6 +194,7 @@ class RunningWorld implements World {
     this.env = parts.env
     this.events = parts.events
     this.errors = parts.errors
+    this.#deliveries = parts.deliveries
     this.#throws = parts.throws
   }
 
@@ -196,14 +223,13 @@ class RunningWorld implements World {
 
   saw<E extends EventContract<string, unknown, never>>(contract: E, match?: Match<DataOf<E>>): readonly DataOf<E>[] {
     const found = this.#matching(contract, match)
-    if (found.length === 0) throw this.#failed(`an event ${contract.type} ${matchText(match)}`)
+    if (found.length === 0) throw this.#failed(`an event ${contract.type}${matchText(match)}`)
     return found
   }
 
   neverSaw<E extends EventContract<string, unknown, never>>(contract: E, match?: Match<DataOf<E>>): void {
-    if (this.#settledAt !== this.events.length)
-      throw this.#failed('settled() before neverSaw(): something is still under way')
-    if (this.#matching(contract, match).length > 0) throw this.#failed(`no event ${contract.type} ${matchText(match)}`)
+    if (!this.#isSettled) throw this.#failed('settled() before neverSaw()')
+    if (this.#matching(contract, match).length > 0) throw this.#failed(`no event ${contract.type}${matchText(match)}`)
   }
 
   async flow(correlationId?: string): Promise<string> {
@@ -223,6 +249,10 @@ class RunningWorld implements World {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  get #isSettled(): boolean {
+    return this.#settledAt === this.events.length
   }
 
   #matching<E extends EventContract<string, unknown, never>>(contract: E, match?: Match<DataOf<E>>): DataOf<E>[] {
@@ -246,15 +276,17 @@ class RunningWorld implements World {
       service: failed.service,
       reaction: failed.reaction,
       eventId: failed.event.id,
-      text: failed.error instanceof Error ? failed.error.message : String(failed.error),
+      text: failedTry(failed.error, 0).message,
     }))
     const text = [...flows].map(([correlationId, events]): Flow => {
       const ids = new Set(events.map((event) => event.id))
-      return { correlationId, events, deliveries: [], notes: notes.filter((note) => ids.has(note.eventId)) }
+      const deliveries = [...this.#deliveries.values()].filter(({ eventId }) => ids.has(eventId))
+      return { correlationId, events, deliveries, notes: notes.filter((note) => ids.has(note.eventId)) }
     })
     return new QuadrilleError('EXPECTATION_FAILED', {
       expected,
       flow: text.map((flow) => flowText(flow)).join('\n') || '(nothing)',
+      settled: this.#isSettled,
     })
   }
 }
@@ -263,5 +295,5 @@ const matchText = (match: unknown): string =>
   match === undefined
     ? ''
     : typeof match === 'function'
-      ? `that satisfies ${String(match)}`
-      : `with ${JSON.stringify(match)}`
+      ? ` that satisfies ${String(match)}`
+      : ` with ${JSON.stringify(match)}`

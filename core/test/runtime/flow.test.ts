@@ -2,7 +2,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import * as z from 'zod'
-import { event, service } from 'quadrille'
+import { event, isQuadrilleError, service } from 'quadrille'
 import { world } from 'quadrille/testing'
 
 const Ordered = event('ordered', { key: 'orderId', schema: z.object({ orderId: z.string(), total: z.number() }) })
@@ -39,4 +39,37 @@ test('events go through services, a call and a join', async () => {
   assert.equal(completed.hops, 2)
   assert.equal(completed.reaction, 'paid+reserved')
   assert.ok(w.events.every((each) => each.correlationId === w.events[0]!.id))
+})
+
+test('an expectation that fails shows who has got what, and whether everything had run', async () => {
+  const broken = service('mails').on(Paid, { name: 'mail' }, () => {
+    throw { message: 'no server' } // eslint-disable-line -- anything can be thrown
+  })
+  await using w = await world([payments, broken], { errors: 'keep' })
+  await w.publish(Ordered({ orderId: '1', total: 5 }))
+  const failure = (expect: () => unknown): string => {
+    try {
+      expect()
+    } catch (error) {
+      assert.ok(isQuadrilleError(error, 'EXPECTATION_FAILED'))
+      return error.message
+    }
+    return ''
+  }
+  assert.match(
+    failure(() => w.saw(Completed)),
+    /^EXPECTATION_FAILED: expected an event completed, but something .* Await settled\(\) first: .*\nconversation/,
+  )
+  await w.settled()
+  const told = failure(() => w.saw(Completed, { orderId: '1' }))
+  const flow = told.split('\n').slice(1)
+  assert.match(told, /^EXPECTATION_FAILED: expected an event completed with \{"orderId":"1"\}, but .* there was:\n/)
+  assert.match(flow[0]!, /^conversation \S+: 2 events in 0ms, 1 waiting$/)
+  assert.deepEqual(flow.slice(1), [
+    'ordered [1] +0ms from outside',
+    '  -> payments/ordered handled',
+    '    paid [1] +0ms',
+    '      -> mails/mail waiting',
+    '        ! tried again (no server) +0ms',
+  ])
 })

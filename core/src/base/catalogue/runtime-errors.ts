@@ -79,10 +79,13 @@ export const runtimeErrors = {
     what: (d) => `discarding ${d.matched} dead letters was asked without a reason`,
     fix: () => 'Give a reason; it is kept beside the letter.',
   }),
-  EXPECTATION_FAILED: spec<{ expected: string; flow: string }>({
+  EXPECTATION_FAILED: spec<{ expected: string; flow: string; settled: boolean }>({
     retryable: false,
-    what: (d) => `expected ${d.expected}, but this is what happened:\n${d.flow}\n`,
-    fix: () => 'Compare the flow above with what the test expects; call settled() first so that everything has run',
+    what: (d) => `expected ${d.expected}, but something else has happened`,
+    fix: (d) => {
+      const first = 'Await settled() first: it was not awaited since the last event was published, so this is not all.'
+      return `${d.settled ? 'Compare what the test expects with what there was:' : first}\n${d.flow.trimEnd()}`
+    },
   }),
   NESTED_TRANSACTION: spec<{ operation: string; inside: string }>({
     retryable: false,

@@ -2,7 +2,14 @@
 import { durationText } from '../base/index.ts'
 import { patternText, type AnyPattern, type Pattern } from '../contracts/index.ts'
 import { describeReaction, type ReactionDescription } from './describe.ts'
-import { backoffMs, undoRetry, type EffectivePolicy, type FullPolicy, type FullRetry, type ReactionPolicy } from './policy.ts'
+import {
+  backoffMs,
+  undoRetry,
+  type EffectivePolicy,
+  type FullPolicy,
+  type FullRetry,
+  type ReactionPolicy,
+} from './policy.ts'
 import { emitsOf, triggersOf, type Reaction, type TriggerRole } from './reaction.ts'
 import type { AnyService } from './service.ts'
 

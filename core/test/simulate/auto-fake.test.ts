@@ -1,5 +1,4 @@
 /** What stands for the outside when nobody has said what it is like. */
-import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { choreography, event, service } from 'quadrille'
 import { simulate } from 'quadrille/simulate'

@@ -180,7 +180,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
       if (events.length > 0 && tell.wants('appended')) {
         const appended = appendedOf(events, positions)
         const duplicates = events.length - appended.length
-        tell.tell('appended', { events: appended, duplicates, origin: events[0]!.source })
+        tell.tell('appended', { events: appended, duplicates, origin: one.owner || null })
       }
       return tokenOf(events, positions)
     } finally {

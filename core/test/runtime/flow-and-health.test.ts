@@ -179,6 +179,7 @@ test('hooks are told only what has been committed, and each fact once', async ()
 
 test('what a reaction emits again is told as duplicates, also when nothing else was appended', async () => {
   const told: unknown[] = []
+  const others: unknown[] = []
   const oracle = service('oracle').on(Asked, { emits: [Answered] }, (asked) => [
     Answered(asked, { id: 'always the same' }),
     ...(asked.n === 2 ? [Answered(asked)] : []),
@@ -187,6 +188,7 @@ test('what a reaction emits again is told as duplicates, also when nothing else 
     hooks: {
       appended: ({ events, duplicates, origin }) => {
         if (origin === 'oracle') told.push([events.length, duplicates])
+        else others.push(origin)
       },
     },
   })
@@ -199,6 +201,7 @@ test('what a reaction emits again is told as duplicates, also when nothing else 
     [0, 1],
     [1, 1],
   ])
+  assert.deepEqual(others, [null, null, null], 'what is published comes from outside')
 })
 
 test('flow() shows each of many events that wait behind one of their key', async () => {

@@ -8,8 +8,11 @@ import type { Settings } from './settings.ts'
 
 const rowsMax = 500
 const pauseMs = 5
-/** A round looks at a bounded stretch of the records, and finding little there does not mean that there is no more. */
-const roundsMin = 4
+/**
+ * A round looks at a bounded stretch of the records, and finding little there does not mean that there is no more. Where
+ * two have found nothing at all, the rest can wait: an idle app should ask for little.
+ */
+const roundsMin = { found: 4, nothing: 2 }
 
 /** Trims the ledger every now and then until stopped. */
 export class Retention {
@@ -68,9 +71,11 @@ export class Retention {
       recordsBefore: horizon + retention.memoryMs,
       limit: rowsMax,
     }
+    let sum = 0
     for (let round = 1; !this.#stopping.signal.aborted; round++) {
       const removed = await this.#ledger.trim(request)
-      if (removed < rowsMax && round >= roundsMin) return
+      sum += removed
+      if (removed < rowsMax && round >= roundsMin[sum > 0 ? 'found' : 'nothing']) return
       await this.#sleep(pauseMs)
     }
   }

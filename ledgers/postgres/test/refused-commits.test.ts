@@ -35,7 +35,7 @@ async function place() {
 }
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
-const retry = { attempts: 2, first: 1, most: 1 } as const
+const retry = { attempts: 2, base: 1, max: 1 } as const
 
 describe('a commit that is refused', { skip }, () => {
   it('because of a deferred constraint is the failure of that event alone', async () => {

@@ -1,5 +1,5 @@
 /** A process's share of the shop: some or all of the services on the one database, and the API beside the orders. */
-import { durationMs, start, type App, type Duration } from 'quadrille'
+import { consoleLogger, durationMs, start, type App, type Duration, type Logger } from 'quadrille'
 import { orderApi } from '../api.ts'
 import { checkout, outside } from '../choreography.ts'
 import { openDatabase } from '../database.ts'
@@ -53,6 +53,15 @@ const retentionOf = (events: Duration) => {
   return { events: eventsMs, memory: 2 * eventsMs, every: Math.min(60_000, Math.ceil(eventsMs / 60)) }
 }
 
+/** That a try fails is what the payment provider is there for; the summary and the flow of a conversation tell of it. */
+const log: Logger = {
+  ...consoleLogger,
+  warn(facts, message) {
+    const isTry = 'err' in facts && 'reaction' in facts
+    if (!isTry) consoleLogger.warn(facts, message)
+  },
+}
+
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const { lease, remember, wire } = options
   const database = await openDatabase(options.database)
@@ -60,7 +69,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const own = all.filter((service) => options.services.some((name) => name === service.name))
   const joined = wire ? await overWire(wire, own) : { services: own }
   const retention = remember === undefined ? {} : retentionOf(remember)
-  const app = await start({ ...joined, ledger: database.ledger, lease, retention, policy: { maxHops } })
+  const app = await start({ ...joined, ledger: database.ledger, lease, retention, log, policy: { maxHops } })
   const queries = orderQueries(database.tables)
   const http = options.services.includes('orders') ? await serveHttp(orderApi(app, queries), options.port) : undefined
   return {

@@ -21,6 +21,8 @@ export class LeaseKeeper {
   readonly #wake: () => void
   readonly #held = new Map<number, { readonly epoch: number; position: number }>()
   #cancel: Cancel = () => {}
+  /** The renewal of the last beat; never rejects. It may reach the ledger after what is asked for later. */
+  #renewal: Promise<void> = Promise.resolve()
   /** Something was done since the last renewal, or is under way. */
   #busy = false
   #gained: readonly Lease[] = []
@@ -130,6 +132,8 @@ export class LeaseKeeper {
   async leave(kept: ReadonlySet<number>): Promise<void> {
     this.#kept = [...kept]
     for (const partition of this.partitions) if (!kept.has(partition)) this.#held.delete(partition)
+    // It would take again what is given back before it.
+    await this.#renewal
     await this.#renew([])
   }
 
@@ -196,7 +200,7 @@ export class LeaseKeeper {
     const beat = Math.floor(env.elapsed() / beatMs) + 1
     this.#cancel = env.timer(Math.ceil(beat * beatMs - env.elapsed()), () => {
       const renewed = this.#busy || beat % idleBeats === 0 ? this.#renew([]) : Promise.resolve()
-      renewed
+      this.#renewal = renewed
         .catch((error: unknown) => {
           // Nobody can hold anything any more.
           if (isQuadrilleError(error, 'LEDGER_CLOSED')) this.#ended = true

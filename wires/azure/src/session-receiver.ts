@@ -15,7 +15,12 @@
  * came: a second or more for each event of a quiet session, and on a connection that was frozen a promise of the SDK
  * that rejects where nobody can handle it (docs/decisions/11-service-bus-sessions.md).
  */
-import type { ServiceBusClient, ServiceBusReceivedMessage, ServiceBusSessionReceiver } from '@azure/service-bus'
+import type {
+  MessageHandlers,
+  ServiceBusClient,
+  ServiceBusReceivedMessage,
+  ServiceBusSessionReceiver,
+} from '@azure/service-bus'
 import { isServiceBusError } from '@azure/service-bus'
 import {
   DeliveryLine,
@@ -184,18 +189,21 @@ export class SessionReceiver implements Receiver {
     const line = this.#lineOf(turn)
     const letGo = this.#hold(turn)
     this.#lines.add(line)
-    session.subscribe(
-      {
-        processMessage: (message) =>
-          new Promise((done) => {
-            turn.lastMs = env.elapsed()
-            this.#lastGotMs = turn.lastMs
-            line.push({ message, done })
-          }),
-        processError: async ({ error }) => end(error),
-      },
-      { maxConcurrentCalls: this.#credit, autoCompleteMessages: false },
-    )
+    const handlers: MessageHandlers = {
+      processMessage: (message) =>
+        new Promise((done) => {
+          turn.lastMs = env.elapsed()
+          this.#lastGotMs = turn.lastMs
+          line.push({ message, done })
+        }),
+      processError: async ({ error }) => end(error),
+    }
+    try {
+      session.subscribe(handlers, { maxConcurrentCalls: this.#credit, autoCompleteMessages: false })
+    } catch (error) {
+      // It was over before we came to it.
+      end(error)
+    }
     const unwatch = this.#watch(turn, line)
     const error = await Promise.race([ended, this.#whenStopped])
     unwatch()

@@ -204,15 +204,11 @@ export class BatchRun {
     if (isBlocked && (!failure || this.#tried.has(task) || mayHelp(task, failure.error)))
       return this.#blocked(batch, task)
     if (task.foreign) return leave(batch, task)
-    if (task.record === null || task.answered || failure) return this.#begin(batch, task, out)
-    return batch.hasTurn(task).then((hasTurn) => (hasTurn ? this.#begin(batch, task, out) : undefined))
-  }
-
-  #begin(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
-    const failure = this.#failures.get(task)
-    if (this.#parksAll && !failure && task.record === null && !isCollecting(task))
-      return this.#queue(batch, task, batch.nowMs)
-    return failure ? this.#fail(batch, task, failure) : this.#step(batch, task, out)
+    if (failure) return this.#fail(batch, task, failure)
+    if (task.record !== null && !task.answered)
+      return batch.hasTurn(task).then((hasTurn) => (hasTurn ? this.#step(batch, task, out) : undefined))
+    if (this.#parksAll && task.record === null && !isCollecting(task)) return this.#queue(batch, task, batch.nowMs)
+    return this.#step(batch, task, out)
   }
 
   async #fail(batch: BatchTx, task: Task, failure: Failure): Promise<void> {

@@ -5,7 +5,7 @@ import { partitionOf } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
 import { noteRecord } from './batch-tx.ts'
-import { checkFilter, checkNames, isMatch } from './dead-letter-filter.ts'
+import { checkFilter, checkListing, isMatch } from './dead-letter-filter.ts'
 import { deadKind, type DeadBody } from './failure-step.ts'
 import { expiresUnlessHeld, withoutLetter, type Held } from './held-memory.ts'
 import { joinKind } from './join-step.ts'
@@ -14,6 +14,7 @@ import type { Publishing } from './publishing.ts'
 import type { Settings } from './settings.ts'
 import { laneOf, waitsForTurn, workId, type FailedTry, type WorkBody } from './work.ts'
 import { receiveScope } from './wires/intake.ts'
+import { refuseUnknown } from '../service/option-names.ts'
 
 const pageSize = 200
 const listDefault = 100
@@ -54,7 +55,7 @@ export class DeadLetterBox implements DeadLetters {
 
   async list(filter: DeadLetterFilter & { readonly limit?: number } = {}): Promise<readonly DeadLetter[]> {
     this.#check('deadLetters.list()')
-    checkNames('deadLetters.list()', filter, ['id', 'service', 'reaction', 'type', 'key', 'code', 'limit'])
+    checkListing('deadLetters.list()', filter)
     const limit = filter.limit ?? listDefault
     const found: Found[] = []
     for (const scope of this.#scopes()) {
@@ -87,7 +88,7 @@ export class DeadLetterBox implements DeadLetters {
 
   async redrive(...[filter, options = {}]: Parameters<DeadLetters['redrive']>): ReturnType<DeadLetters['redrive']> {
     checkFilter('a redrive', filter)
-    checkNames('the options of a redrive', options, ['rate', 'dryRun'])
+    refuseUnknown(options, { rate: true, dryRun: true }, { of: 'a redrive' })
     const { rate, dryRun: isDry = false } = options
     if (rate !== undefined && !(rate > 0))
       throw new QuadrilleError('OPTION_INVALID', { option: 'rate', value: String(rate), expected: 'a number above 0' })

@@ -1,7 +1,7 @@
 /** Which dead letters are meant. A name that is written wrongly, or has no value, must not mean "all of them". */
-import { QuadrilleError } from '../base/index.ts'
 import type { DeadLetterFilter } from './app.ts'
 import type { DeadBody } from './failure-step.ts'
+import { refuseOption, refuseUnknown } from '../service/option-names.ts'
 
 const conditions = {
   id: (_body, id) => id,
@@ -19,29 +19,24 @@ export function isMatch(filter: DeadLetterFilter, id: string, body: DeadBody): b
   return true
 }
 
+const names = Object.fromEntries(Object.keys(conditions).map((name) => [name, true])) as Record<
+  keyof DeadLetterFilter,
+  true
+>
+
+/** @throws QuadrilleError `OPTION_INVALID` for anything but an object of conditions, and perhaps a `limit`. */
+export function checkListing(operation: string, filter: DeadLetterFilter & { readonly limit?: number }): void {
+  refuseUnknown(filter, { ...names, limit: true }, { of: operation, path: 'filter' })
+}
+
 /**
  * Checks what an operation changes.
  *
- * @throws QuadrilleError `OPTION_INVALID` for anything but an object of known names, each with a text.
+ * @throws QuadrilleError `OPTION_INVALID` for anything but an object of conditions, each with a text.
  */
-export function checkFilter(operation: string, filter: unknown): void {
-  checkNames(operation, filter, Object.keys(conditions))
-  for (const [name, value] of Object.entries(filter as object))
-    if (typeof value !== 'string') refuse(`${name} of ${operation}`, value, 'a text; leave it out to mean all')
-}
-
-/** @throws QuadrilleError `OPTION_INVALID` for anything but an object with none but these names. */
-export function checkNames(operation: string, given: unknown, names: readonly string[]): void {
-  if (typeof given !== 'object' || given === null || Array.isArray(given))
-    refuse(operation, given, 'an object; {} for all dead letters')
-  const wrong = Object.keys(given as object).find((name) => !names.includes(name))
-  if (wrong !== undefined) refuse(operation, wrong, `one of ${names.join(', ')}`)
-}
-
-function refuse(option: string, value: unknown, expected: string): never {
-  throw new QuadrilleError('OPTION_INVALID', {
-    option,
-    value: JSON.stringify(value) ?? String(value as undefined),
-    expected,
-  })
+export function checkFilter(operation: string, filter: DeadLetterFilter): void {
+  refuseUnknown(filter, names, { of: operation, path: 'filter' })
+  for (const [name, value] of Object.entries(filter))
+    if (typeof value !== 'string')
+      refuseOption(value, `filter.${name} of ${operation}`, 'a text; leave it out to mean all')
 }

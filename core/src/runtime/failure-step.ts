@@ -15,7 +15,6 @@ import { consumeTimer } from './deadline-step.ts'
 import { handlingOf } from './handle.ts'
 import { holdJoin } from './join-step.ts'
 import { holdFence } from './on-step.ts'
-import type { ReactionState } from './plan.ts'
 import { failedTry, withTry, type FailedTry, type Task, type WorkBody } from './work.ts'
 import type { Handling } from './hooks.ts'
 
@@ -78,7 +77,6 @@ export async function failTask(batch: BatchTx, task: Task, failure: Failure): Pr
 
 /** During an outage each reaction says so only now and then, milliseconds. */
 const warnEveryMs = 1_000
-const warnedAt = new WeakMap<ReactionState, number>()
 
 /** Says that a handling has failed for the first time: nobody should have to wait for the dead letter. */
 function warnFirst(
@@ -88,8 +86,8 @@ function warnFirst(
 ): void {
   const { settings, tools } = batch.context
   const nowMs = settings.env.elapsed()
-  if (nowMs - (warnedAt.get(state) ?? -Infinity) < warnEveryMs) return
-  warnedAt.set(state, nowMs)
+  if (nowMs - state.warnedAt < warnEveryMs) return
+  state.warnedAt = nowMs
   const [service, reaction] = [state.service.name, state.reaction.name]
   tools.log.warn(
     { err: error, service, reaction, eventId: event.id },

@@ -35,6 +35,8 @@ export interface ReactionState {
   collected: number
   /** Calls under way. */
   calling: number
+  /** When it was last said that a handling of it has failed for the first time, by the monotonic clock. */
+  warnedAt: number
 }
 
 /** One way in which an event type concerns a reaction. */
@@ -82,6 +84,7 @@ export function reactionState(reaction: Reaction, service: AnyService, settings:
     waiting: 0,
     collected: 0,
     calling: 0,
+    warnedAt: -Infinity,
   }
 }
 

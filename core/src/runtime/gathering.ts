@@ -17,7 +17,7 @@ import { noPositions } from './appending.ts'
 import { runSideBySide } from './side-by-side.ts'
 
 /** Transactions that share one, at most. */
-const membersMax = 100
+const membersMax = 200
 /** Groups at the same time: while one waits for its commit, the next is filled. */
 const groupsMax = 2
 /** A group that takes longer does not keep the next from beginning. */

@@ -62,7 +62,13 @@ export async function runSideBySide<Item>(items: readonly Item[], how: SideBySid
     try {
       const running = how.begin(item, { index, sending })
       if (!(running instanceof Promise)) continue
-      const ended = running.catch((error: unknown) => void (failure ??= { error })).finally(() => pending.delete(key))
+      const ended = running.then(
+        () => void pending.delete(key),
+        (error: unknown) => {
+          failure ??= { error }
+          pending.delete(key)
+        },
+      )
       pending.set(key, ended)
       if (isAlone) await ended
       else if (lastToSend < index) await Promise.race([ended, new Promise<void>((resolve) => (hasSent = resolve))])

@@ -1,7 +1,8 @@
 /**
  * The statements of handlers on one connection. Those of one turn go to the server in one write with one sync, as if each
  * had been sent by pg itself: for every sync the server answers and writes to its socket, which costs it as much as a
- * small statement does. It is only right inside a transaction, where a failure voids what is behind it anyway.
+ * small statement does. It is only right inside a transaction, where a failure voids what is behind it anyway. The same
+ * statement several times in a row, as handlers of one reaction send it, is parsed and described once, and only bound anew.
  *
  *     waiting --end of the turn, or somebody else sends--> sent --all are answered--> resolved
  *                                                            \--one fails--> those before it: resolved; it: its error;
@@ -41,6 +42,8 @@ class Burst extends pg.Query {
   readonly #all: readonly Sent[]
   /** The one that is being answered. */
   #at = 0
+  /** What the rows of the statement are, which the server has said of the first of several in a row. */
+  #description: unknown
 
   constructor(all: readonly Sent[]) {
     super({ text: '' })
@@ -51,19 +54,26 @@ class Burst extends pg.Query {
     const wire = connection as WireConnection
     wire.stream.cork()
     try {
-      for (const { text, values } of this.#all) {
-        wire.parse({ text })
+      this.#all.forEach(({ text, values }, index) => {
+        const repeats = this.#repeats(index)
+        if (!repeats) wire.parse({ text })
         wire.bind({ values })
-        wire.describe({ type: 'P', name: '' })
+        if (!repeats) wire.describe({ type: 'P', name: '' })
         wire.execute({})
-      }
+      })
       wire.sync()
     } finally {
       wire.stream.uncork()
     }
   }
 
+  /** True for the same statement as the one before it. */
+  #repeats(index: number): boolean {
+    return index > 0 && this.#all[index - 1]!.text === this.#all[index]?.text
+  }
+
   handleRowDescription(message: unknown): void {
+    this.#description = message
     this.#all[this.#at]!.query.handleRowDescription(message)
   }
 
@@ -73,11 +83,17 @@ class Burst extends pg.Query {
 
   handleCommandComplete(message: unknown, connection: unknown): void {
     this.#all[this.#at]!.query.handleCommandComplete(message, connection)
-    this.#at += 1
+    this.#next()
   }
 
   handleEmptyQuery(): void {
+    this.#next()
+  }
+
+  #next(): void {
     this.#at += 1
+    if (!this.#repeats(this.#at)) this.#description = undefined
+    else if (this.#description !== undefined) this.#all[this.#at]!.query.handleRowDescription(this.#description)
   }
 
   handlePortalSuspended(): void {}
@@ -112,20 +128,21 @@ export class UserStatements {
 
   /** As `query` of pg, with a promise. @throws what pg throws for a value that it can not send. */
   send(given: string | pg.QueryConfig, values?: readonly unknown[]): Promise<pg.QueryResult> {
-    const config = typeof given === 'string' ? { text: given } : given
-    const all = values ?? config.values
+    const [text, config] = typeof given === 'string' ? [given, undefined] : [given.text, given]
+    const all = values ?? config?.values
     // What has no values may be several statements, and what has a name is prepared: pg sends them in other ways.
-    if (!Array.isArray(all) || all.length === 0 || !isPlain(config)) {
+    if (!Array.isArray(all) || all.length === 0 || (config && !isPlain(config))) {
       this.flush()
       return this.#client.query(given, values as unknown[])
     }
     const wireValues = all.map(prepareValue)
     return new Promise((resolve, reject) => {
       const answer = (error: Error | undefined, result: pg.QueryResult) => (error ? reject(error) : resolve(result))
-      const query = new pg.Query({ ...config, values: [] }, answer as never) as unknown as AnswerTaker
+      // Of a text alone pg makes no copy, which would cost it as much as all the rest.
+      const query = new pg.Query(config ?? text, [], answer as never) as unknown as AnswerTaker
       query._result._types = (this.#client as TypedClient)._types
       if (this.#waiting.length === 0) process.nextTick(() => this.flush())
-      this.#waiting.push({ text: config.text, values: wireValues, query })
+      this.#waiting.push({ text, values: wireValues, query })
     })
   }
 

@@ -25,18 +25,28 @@ function arrayBuffer(elementOid: number, count: number, bytes: number): Buffer {
   return buffer
 }
 
-/** A `text[]`. */
+/** What a UTF-16 unit takes in UTF-8, at most. */
+const bytesPerUnit = 3
+
+/** A `text[]`. Written in one pass, into more room than it may need; what equals the value before it, as in most columns, is copied. */
 export function textArray(values: readonly (string | null)[]): Buffer {
-  let bytes = 0
-  for (const value of values) bytes += 4 + (value === null ? 0 : Buffer.byteLength(value))
-  const buffer = arrayBuffer(oid.text, values.length, bytes)
-  let at = headerBytes
-  for (const value of values) {
+  let units = 0
+  for (const value of values) units += value === null ? 0 : value.length
+  const buffer = arrayBuffer(oid.text, values.length, values.length * 4 + units * bytesPerUnit)
+  let [from, at] = [headerBytes, headerBytes]
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
+    if (i > 0 && value === values[i - 1]) {
+      buffer.copyWithin(at, from, at)
+      ;[from, at] = [at, at + at - from]
+      continue
+    }
     const written = value === null ? 0 : buffer.write(value, at + 4)
     buffer.writeInt32BE(value === null ? -1 : written, at)
+    from = at
     at += 4 + written
   }
-  return buffer
+  return buffer.subarray(0, at)
 }
 
 /** A `float8[]`: exact for whole numbers up to 2^53, as JavaScript has them. */

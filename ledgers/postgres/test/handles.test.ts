@@ -1,6 +1,7 @@
 /** The open transaction of a reaction as pg, Kysely and Drizzle give it. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import pg from 'pg'
 import { sql, type Generated, type Kysely } from 'kysely'
 import * as drizzleOrm from 'drizzle-orm'
 import { integer, jsonb, numeric, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
@@ -123,6 +124,50 @@ describe('pg', { skip }, () => {
       )
     })
     assert.equal((await database.names()).length, 50)
+  })
+
+  it('has the same statement several times in a row parsed once, and each gets results of its own', async (t) => {
+    await using database = await openDatabase()
+    await using handle = await using(database.ledger, pgClient())
+    const parse = t.mock.method(pg.Connection.prototype as unknown as { parse(query: { text: string }): void }, 'parse')
+    const select = 'SELECT $1::int AS number, $2::timestamptz AS at WHERE $1::int <> 3'
+    const insert = 'INSERT INTO items (name, stock) VALUES ($1, $2)'
+    const list = { text: select, rowMode: 'array' as const }
+    const results = await handle.write((db) =>
+      Promise.all([
+        db.query(select, [1, new Date(1)]),
+        db.query(select, [2, new Date(2)]),
+        db.query(select, [3, new Date(3)]),
+        db.query({ ...list, values: [4, null] }),
+        db.query(insert, ['a', 1]),
+        db.query(insert, ['b', null]),
+        db.query(select, [5, new Date(5)]),
+      ]),
+    )
+    const texts = parse.mock.calls.map(({ arguments: [{ text }] }) => text)
+    assert.deepEqual(
+      texts.filter((text) => text === select || text === insert),
+      [select, insert, select],
+    )
+    assert.deepEqual(
+      results.map(({ rows }) => rows as unknown[]),
+      [
+        [{ number: 1, at: new Date(1) }],
+        [{ number: 2, at: new Date(2) }],
+        [],
+        [[4, null]],
+        [],
+        [],
+        [{ number: 5, at: new Date(5) }],
+      ],
+    )
+    const fields = results.map((result) => result.fields.map(({ name }) => name))
+    const both = ['number', 'at']
+    assert.deepEqual(fields, [both, both, both, both, [], [], both])
+    assert.deepEqual(
+      results.map(({ rowCount }) => rowCount),
+      [1, 1, 0, 1, 1, 1, 1],
+    )
   })
 
   it('tells each of several statements of one turn what became of it, and those behind a failure that they were not run', async () => {

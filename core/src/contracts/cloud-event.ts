@@ -99,8 +99,8 @@ function texts(extensions: unknown): Record<string, string> {
 
 function attributesOf(event: NewEvent & { readonly position?: number }): Record<string, unknown> {
   return {
-    ...(event.extensions === null ? {} : (JSON.parse(event.extensions) as object)),
     specversion: '1.0',
+    ...(event.extensions === null ? {} : (JSON.parse(event.extensions) as object)),
     id: event.id,
     source: event.source,
     type: event.type,
@@ -118,6 +118,44 @@ function attributesOf(event: NewEvent & { readonly position?: number }): Record<
   }
 }
 
+/** The JSON of an event in structured mode. */
+export interface CloudEventJson {
+  /** All of it. */
+  readonly json: unknown
+  /** The text of its `data` as it came: what large numbers and the order of fields are in no value. Undefined where it was not looked for. */
+  readonly dataText?: string | undefined
+}
+
+/**
+ * Reads the text of an event in structured mode. Where `data` stands last, as {@link cloudEventText} writes it, its text is kept.
+ *
+ * @throws SyntaxError when it is no JSON.
+ */
+export function readCloudEventText(text: string): CloudEventJson {
+  return dataLast(text) ?? { json: JSON.parse(text) }
+}
+
+const beforeData = ',"data":'
+
+/**
+ * Cuts before `data`. When what stands before it, closed, is a JSON object, and what stands between it and the last brace is a JSON
+ * value, then the text is that object with this value as its last member: a cut within a string or within another value leaves
+ * something that is no JSON.
+ */
+function dataLast(text: string): CloudEventJson | undefined {
+  const at = text.indexOf(beforeData)
+  const end = text.lastIndexOf('}')
+  if (at < 0 || end < at || text.slice(end + 1).trim() !== '') return undefined
+  try {
+    const json = JSON.parse(`${text.slice(0, at)}}`) as Record<string, unknown>
+    const dataText = text.slice(at + beforeData.length, end).trim()
+    json['data'] = JSON.parse(dataText)
+    return { json, dataText }
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Reads a CloudEvents 1.0 event in JSON. Attributes that are missing get what a first event of a conversation would
  * have: version 1, no cause, 0 hops, its own id as the conversation, `subject` or its id as the key.
@@ -127,20 +165,20 @@ function attributesOf(event: NewEvent & { readonly position?: number }): Record<
  * @throws QuadrilleError `EVENT_UNDECODABLE` with the reason.
  */
 export function fromCloudEvent(bytes: Uint8Array, receivedMs = 0): NewEvent {
-  return fromCloudEventJson(parse(bytes), receivedMs)
+  return fromCloudEventJson(decoded(bytes, readCloudEventText), receivedMs)
 }
 
 /**
- * As {@link fromCloudEvent}, from JSON that has been parsed already.
+ * As {@link fromCloudEvent}, from JSON that has been parsed already. Without `dataText` the data are written anew.
  *
  * @throws QuadrilleError `EVENT_UNDECODABLE` with the reason.
  */
-export function fromCloudEventJson(json: unknown, receivedMs = 0): NewEvent {
+export function fromCloudEventJson({ json, dataText }: CloudEventJson, receivedMs = 0): NewEvent {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) fail('it is not a JSON object')
   const event = json as Record<string, unknown>
   if (event['data'] === undefined)
     fail(`data is missing${'data_base64' in event ? ' (data_base64 is not supported)' : ''}`)
-  return fromAttributes(event, () => JSON.stringify(event['data']), receivedMs)
+  return fromAttributes(event, () => dataText ?? JSON.stringify(event['data']), receivedMs)
 }
 
 /**
@@ -192,14 +230,15 @@ function extensionsOf(json: Readonly<Record<string, unknown>>): string | null {
   return extensions === null ? null : JSON.stringify(extensions)
 }
 
-const parse = (bytes: Uint8Array): unknown => parsed(bytes).value
+const jsonText = (bytes: Uint8Array): string =>
+  decoded(bytes, (text) => {
+    JSON.parse(text)
+    return text
+  })
 
-const jsonText = (bytes: Uint8Array): string => parsed(bytes).text
-
-function parsed(bytes: Uint8Array): { readonly text: string; readonly value: unknown } {
+function decoded<T>(bytes: Uint8Array, read: (text: string) => T): T {
   try {
-    const text = utf8.decode(bytes)
-    return { text, value: JSON.parse(text) as unknown }
+    return read(utf8.decode(bytes))
   } catch (error) {
     throw new QuadrilleError('EVENT_UNDECODABLE', { reason: (error as Error).message }, error)
   }

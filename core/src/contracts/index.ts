@@ -15,8 +15,10 @@ export {
   fromBinaryEvent,
   fromCloudEvent,
   fromCloudEventJson,
+  readCloudEventText,
   toBinaryEvent,
   toCloudEvent,
   type BinaryEvent,
   type CloudEvent,
+  type CloudEventJson,
 } from './cloud-event.ts'

@@ -7,7 +7,7 @@
  * `docs/writing-a-wire.md` is the guide; the conformance cases in ./conformance are the contract in full.
  */
 import type { Env, Logger, QuadrilleError } from '../base/index.ts'
-import type { EventRecord, Pattern } from '../contracts/index.ts'
+import type { CloudEventJson, EventRecord, Pattern } from '../contracts/index.ts'
 
 /** What a wire can do. What is false or missing here is refused at start-up when somebody relies on it. */
 export interface WireCapabilities {
@@ -44,8 +44,8 @@ export interface IncomingMessage {
    */
   readonly attributes: Readonly<Record<string, string>> | null
   readonly body: Uint8Array
-  /** What the body says as JSON, where the wire had to parse it anyway: it is not parsed again. */
-  readonly json?: unknown
+  /** What the body says as JSON, where the wire had to parse it anyway (`readCloudEventText`): it is not parsed again. */
+  readonly parsed?: CloudEventJson
   /**
    * The subscribed type under which it came: the topic, subject or routing key that it was read from. Messages that are
    * no CloudEvents are known by nothing else. Undefined only where a broker can not tell.

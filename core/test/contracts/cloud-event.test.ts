@@ -6,6 +6,7 @@ import {
   cloudEventText,
   fromCloudEvent,
   fromCloudEventJson,
+  readCloudEventText,
   toCloudEvent,
   type NewEvent,
 } from '../../src/contracts/index.ts'
@@ -52,8 +53,77 @@ test('an event comes back from the wire with everything it had', () => {
     fc.property(newEvent, maybe(wholeNumber), (event, position) => {
       const sent = toCloudEvent(position === null ? event : { ...event, position })
       assert.deepEqual(fromCloudEvent(bytes(sent)), event)
-      assert.deepEqual(fromCloudEventJson(JSON.parse(JSON.stringify(sent))), event)
+      assert.deepEqual(fromCloudEventJson({ json: JSON.parse(JSON.stringify(sent)) }), event)
     }),
+  )
+})
+
+test('the text of an event means what its JSON means, and its data come as they were sent', () => {
+  const awkward = fc.constantFrom(
+    '12345678901234567890',
+    '1.0',
+    '{ "2": 1, "1": 2 }',
+    '{"data":{"data":1},"data":[{"a":1},{"specversion":"1.0","data":{}}]}',
+    String.raw`"},{\"specversion\":\"1.0\",\"data\":1}"`,
+    'null',
+  )
+  const data = fc.oneof(
+    awkward,
+    fc.json(),
+    fc.jsonValue().map((value) => JSON.stringify(value, null, 2)),
+  )
+  fc.assert(
+    fc.property(newEvent, data, (event, text) => {
+      const whole = cloudEventText({ ...event, data: text })
+      const { json, dataText } = readCloudEventText(whole)
+      assert.deepEqual(json, JSON.parse(whole))
+      assert.equal(dataText, text.trim())
+      assert.deepEqual(fromCloudEvent(new TextEncoder().encode(whole)), { ...event, data: text.trim() })
+    }),
+  )
+})
+
+test('an event that somebody else has written means the same, wherever its data stand', () => {
+  const head = '{"specversion":"1.0","id":"1","source":"s","type":"t"'
+  const texts = [
+    `{"data":{"n":1},${head.slice(1)}}`,
+    `${head},"data":{"n":1},"hops":3}`,
+    `${head},"data":{"n":1},"data":{"n":2}}`,
+    `${head},"x":"\\",\"data\":{","data":{"n":1}}`.replaceAll('\\",', '\\\\",'),
+    `${head},"x":{"y":1,"data":{"n":1}}}`,
+    ` ${head} , "data" : { "n" : 1 } } `,
+    `${head},"data":{"n":1} } `,
+    '[]',
+    '"},\"data\":1"',
+    '7',
+  ]
+  for (const text of texts) {
+    let json: unknown
+    try {
+      json = JSON.parse(text)
+    } catch {
+      assert.throws(() => readCloudEventText(text), SyntaxError, text)
+      continue
+    }
+    const read = readCloudEventText(text)
+    assert.deepEqual(read.json, json, text)
+    if (read.dataText !== undefined) assert.deepEqual(JSON.parse(read.dataText), (json as { data: unknown }).data, text)
+  }
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.constantFrom('{', '}', '"', ',', ':', 'data', '\\', '[', ']', '1', ' ') }),
+      (noise) => {
+        const text = `{"a":1${noise},"data":1}`
+        let json: unknown
+        try {
+          json = JSON.parse(text)
+        } catch {
+          return assert.throws(() => readCloudEventText(text), SyntaxError)
+        }
+        return assert.deepEqual(readCloudEventText(text).json, json)
+      },
+    ),
+    { numRuns: 2_000 },
   )
 })
 

@@ -271,7 +271,7 @@ test('what the wire has parsed is not parsed again, and its bytes are only asked
   const asked: unknown[] = []
   const message = (json: Record<string, unknown>): IncomingMessage => ({
     attributes: null,
-    json,
+    parsed: { json },
     get body() {
       asked.push(json['id'])
       return bytesOf(JSON.stringify(json))

@@ -2,7 +2,7 @@
 import { QuadrilleError, type Deliver, type OutgoingMessage, type Receiver, type Subscription } from 'quadrille'
 import type { Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
 import { checkedEndpoint, checkedTarget, type HttpOptions, type Target } from './http-options.ts'
-import { WebhookEndpoint, type Route } from './webhook-endpoint.ts'
+import { bodyOf, WebhookEndpoint, type BodyReader, type Route } from './webhook-endpoint.ts'
 import { WebhookTarget } from './webhook-target.ts'
 
 /**
@@ -35,15 +35,24 @@ export class HttpWire implements Wire {
   }
 
   /**
-   * Answers a request to the endpoint: for any framework that works with Request and Response, such as Hono, and for
-   * {@link nodeListener}. Resolves after the ledger has committed; never rejects. Before `start()` and after `stop()`
+   * Answers a request to the endpoint: for any framework that works with Request and Response, such as Hono. Resolves after the ledger has committed; never rejects. Before `start()` and after `stop()`
    * the answer is 503.
    *
    * @throws QuadrilleError `WIRE_CANNOT` when the wire has no endpoint.
    */
   readonly fetch = async (request: Request): Promise<Response> => {
+    return this.answer(request, bodyOf(request))
+  }
+
+  /**
+   * As {@link HttpWire.fetch}, where the body is somewhere else, as for {@link nodeListener}.
+   *
+   * @param read - Called when the body is wanted, with the most bytes that are taken; resolves to null when there are more.
+   * @throws QuadrilleError `WIRE_CANNOT` when the wire has no endpoint.
+   */
+  async answer(request: Request, read: BodyReader): Promise<Response> {
     if (!this.#endpoint) throw this.#cannot('it has no endpoint: give http() the option endpoint')
-    return this.#endpoint.fetch(request)
+    return this.#endpoint.answer(request, read)
   }
 
   async open(context: WireContext): Promise<void> {

@@ -44,14 +44,15 @@ export class WebhookEndpoint {
     this.#context = context
   }
 
-  async fetch(request: Request): Promise<Response> {
+  /** @param read - Reads the body, or resolves to null when it is larger than so many bytes. */
+  async answer(request: Request, read: BodyReader): Promise<Response> {
     if (request.method === 'OPTIONS') return this.#handshake(request)
     if (request.method !== 'POST')
       return answer(405, `${request.method} is not answered here`, { allow: 'POST, OPTIONS' })
     if (this.#busy >= this.#rules.concurrency) return this.#later('too many requests at once')
     this.#busy += 1
     try {
-      const response = await this.#post(request)
+      const response = await this.#post(request, read)
       if (response.status >= 400) this.facts.turnedAway += 1
       return response
     } finally {
@@ -74,14 +75,16 @@ export class WebhookEndpoint {
     return new Response(null, { status: 200, headers })
   }
 
-  async #post(request: Request): Promise<Response> {
+  async #post(request: Request, read: BodyReader): Promise<Response> {
     const context = this.#context()
     if (!context) return this.#later('the service is not running')
     if (!(await this.#isAllowed(request, context))) return answer(401, 'not allowed')
     const encoding = request.headers.get('content-encoding') ?? 'identity'
     if (encoding.toLowerCase() !== 'identity') return answer(415, `a body in ${encoding} is not read here`)
-    const body = await readBody(request, this.#rules.bodyBytesMax)
-    if (body === null) return answer(413, `the body has more than ${this.#rules.bodyBytesMax} bytes`)
+    const { bodyBytesMax } = this.#rules
+    const isLong = Number(request.headers.get('content-length') ?? 0) > bodyBytesMax
+    const body = isLong ? null : await read(bodyBytesMax)
+    if (body === null) return answer(413, `the body has more than ${bodyBytesMax} bytes`)
     if (this.#rules.keys.length > 0) {
       const problem = this.#signatureProblem(request.headers, body, context.env.now())
       if (problem) return answer(401, problem)
@@ -171,16 +174,20 @@ async function deliverAll(route: Route, messages: readonly IncomingMessage[]): P
 const answer = (status: number, text: string, headers: Record<string, string> = {}): Response =>
   new Response(`${text}\n`, { status, headers: { 'content-type': 'text/plain; charset=utf-8', ...headers } })
 
-/** The body; null when it is larger than allowed, in which case the rest is not read. */
-async function readBody(request: Request, bytesMax: number): Promise<Uint8Array | null> {
-  if (Number(request.headers.get('content-length') ?? 0) > bytesMax) return null
-  if (request.body === null) return new Uint8Array()
-  const parts: Uint8Array[] = []
-  let size = 0
-  for await (const part of request.body as unknown as AsyncIterable<Uint8Array>) {
-    size += part.length
-    if (size > bytesMax) return null
-    parts.push(part)
+/** Reads a body; null when it has more bytes than allowed, in which case the rest is not read. */
+export type BodyReader = (bytesMax: number) => Promise<Uint8Array | null>
+
+/** Reads the body of a request as the web has it. */
+export const bodyOf =
+  ({ body }: Request): BodyReader =>
+  async (bytesMax) => {
+    if (body === null) return new Uint8Array()
+    const parts: Uint8Array[] = []
+    let size = 0
+    for await (const part of body as unknown as AsyncIterable<Uint8Array>) {
+      size += part.length
+      if (size > bytesMax) return null
+      parts.push(part)
+    }
+    return Buffer.concat(parts)
   }
-  return Buffer.concat(parts)
-}

@@ -66,8 +66,47 @@ test('every mode is taken, a batch in its order', async () => {
   assert.equal(taken[1]!.attributes!['id'], two.id)
   const ids = [2, 3].map((at) => (JSON.parse(Buffer.from(taken[at]!.body).toString()) as { id: string }).id)
   assert.deepEqual(ids, [three.id, one.id])
-  const parsed = [0, 2, 3].map((at) => (taken[at]!.json as { id: string }).id)
+  const parsed = [0, 2, 3].map((at) => (taken[at]!.parsed!.json as { id: string }).id)
   assert.deepEqual(parsed, [one.id, three.id, one.id], 'parsed once, for whoever comes next')
+})
+
+test('a batch means the same whoever has written it, and data come as they were sent', async () => {
+  const { wire, taken } = await opened()
+  const awkward = [
+    '12345678901234567890',
+    '[{"a":1},{"specversion":"1.0","id":"x"},{"specversion":"1.0"}]',
+    '"},{é"',
+    '{}',
+  ]
+  const texts = awkward.map((data) => cloudEventText(eventOf({ data })))
+  const written = [
+    `[${texts.join(',')}]`,
+    `[${texts[0]},${texts[3]}]`,
+    ` [ ${texts.join(' , ')} ] `,
+    JSON.stringify(
+      texts.map((text) => JSON.parse(text) as unknown),
+      null,
+      2,
+    ),
+    '[]',
+  ]
+  for (const body of written) {
+    taken.length = 0
+    const headers = { 'content-type': 'application/cloudevents-batch+json' }
+    assert.equal((await wire.fetch(post({ headers, body: Buffer.from(body) }))).status, 202)
+    const events = JSON.parse(body) as unknown[]
+    assert.deepEqual(
+      taken.map(({ parsed }) => parsed!.json),
+      events,
+    )
+    const bodies = taken.map((message) => JSON.parse(Buffer.from(message.body).toString()) as unknown)
+    assert.deepEqual(bodies, events)
+    if (body === written[1])
+      assert.deepEqual(
+        taken.map(({ parsed }) => parsed!.dataText),
+        [awkward[0], awkward[3]],
+      )
+  }
 })
 
 test('a batch is handed on in parts of at most 500', async () => {

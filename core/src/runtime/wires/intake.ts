@@ -155,10 +155,10 @@ export class Intake {
 
 /** @throws QuadrilleError `EVENT_UNDECODABLE`. */
 function eventOf(message: IncomingMessage, receivedMs: number): NewEvent {
-  const { attributes, json } = message
+  const { attributes, parsed } = message
   if (attributes !== null) return fromBinaryEvent(attributes, message.body, receivedMs)
   // The body last: a wire that has parsed it may have to write it first.
-  return json === undefined ? fromCloudEvent(message.body, receivedMs) : fromCloudEventJson(json, receivedMs)
+  return parsed ? fromCloudEventJson(parsed, receivedMs) : fromCloudEvent(message.body, receivedMs)
 }
 
 const listOf = (made: Emitted | readonly Emitted[] | null | undefined): readonly Emitted[] =>

@@ -2,5 +2,5 @@
 export * from './wire.ts'
 export { byName } from './by-name.ts'
 export { sendByKey } from './send-by-key.ts'
-export { wantedOf } from './wanted-types.ts'
+export { isKnown, wantedOf } from './wanted-types.ts'
 export { DeliveryLine, type DeliveryLineOptions } from './delivery-line.ts'

@@ -16,3 +16,10 @@ export async function wantedOf<Message>(
   const others: ReadonlySet<string | undefined> = (await alsoWanted?.()) ?? new Set()
   return messages.filter((message) => own.has(typeOf(message)) || others.has(typeOf(message)))
 }
+
+/**
+ * True for a subscription that the ledger knows: where the broker knows nothing of it, it has forgotten it, and what was in
+ * it is lost (`WIRE_POSITION_LOST`).
+ */
+export const isKnown = ({ types, known = [] }: Pick<Subscription, 'types' | 'known'>): boolean =>
+  types.some(({ type }) => known.includes(type))

@@ -29,6 +29,7 @@ export function memoryHarness(options: MemoryHubOptions = {}, given?: MemoryHub)
           },
           removeSubscription: async ({ service }) => hub.removeSubscription(service),
           dropUnread: async () => hub.dropAll(),
+          forget: async ({ service }) => hub.removeSubscription(service),
           outstanding: async ({ service }) => hub.outstanding(service),
         },
         remove: async () => {},

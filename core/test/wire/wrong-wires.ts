@@ -231,8 +231,16 @@ const wrongInReceiving: readonly WrongWire[] = [
   },
   {
     name: 'a gap is passed over',
-    catches: ['a subscription whose messages were dropped refuses to go on as if nothing was missing'],
+    catches: [
+      'a subscription whose messages were dropped refuses to go on as if nothing was missing',
+      'a subscription that the ledger knows and the broker has forgotten is refused, and not made anew',
+    ],
     make: (good) => subscribing(good, () => ({ lost: 'accept' })),
+  },
+  {
+    name: 'it does not ask what the ledger knows',
+    catches: ['a subscription that the ledger knows and the broker has forgotten is refused, and not made anew'],
+    make: (good) => subscribing(good, () => ({ known: [] })),
   },
 ]
 

@@ -112,6 +112,7 @@ export function httpHarness(mode: HttpMode): WireHarness {
         : { inject: 'a body in this mode shows no type; what becomes of it is tested by itself' }),
       removeSubscription: 'there is none outside of the process',
       dropUnread: 'nothing waits anywhere',
+      forget: 'what waits is in the ledger of the sender',
       outstanding: 'nothing waits anywhere',
     },
     leftOut,

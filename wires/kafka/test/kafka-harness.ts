@@ -105,6 +105,7 @@ function placeOn({ broker, proxies }: LanedBroker): WirePlace {
         return () => broker.restart()
       },
       removeSubscription: ({ types }) => withAdmin((admin) => admin.deleteTopics({ topics: [...types] })),
+      forget: ({ service }) => withAdmin((admin) => admin.deleteGroups({ groups: [service] })),
       dropUnread: ({ types }) =>
         withAdmin(async (admin) => {
           const { topics } = await admin.metadata({ topics: [...types] })

@@ -252,4 +252,21 @@ export const receivingCases: readonly WireCase[] = [
       await inbox.has(idsOf(fresh), 'once the gap is accepted it goes on')
     },
   },
+  {
+    name: 'a subscription that the ledger knows and the broker has forgotten is refused, and not made anew',
+    needs: ['forget'],
+    async run(world) {
+      const inbox = new Inbox(world)
+      await (await world.receive(world.wire, inbox.deliver)).stop()
+      await sendAll(world.wire, wireEvents(world, 10, 2))
+      await world.hooks.forget({ service: world.service, types: [world.a] })
+      const again = await world.open()
+      const known = [world.a]
+      await refused(() => world.receive(again, inbox.deliver, { known }), 'WIRE_POSITION_LOST', 'the loss is an error')
+      await world.receive(again, inbox.deliver, { known, lost: 'accept' })
+      const fresh = wireEvents(world, 5)
+      await sendAll(again, fresh)
+      await inbox.has(idsOf(fresh), 'once the loss is accepted it goes on')
+    },
+  },
 ]

@@ -16,6 +16,8 @@ export interface WireHooks {
   removeSubscription(subscription: { readonly service: string; readonly types: readonly string[] }): Promise<void>
   /** Makes the broker forget messages that the subscription has not received, as retention would. */
   dropUnread(subscription: { readonly service: string; readonly types: readonly string[] }): Promise<void>
+  /** Lets the broker forget the subscription with every trace of it, as after a loss of its data. */
+  forget(subscription: { readonly service: string; readonly types: readonly string[] }): Promise<void>
   /** How many messages the broker has handed to receivers of the service that are not acknowledged. */
   outstanding(subscription: { readonly service: string; readonly types: readonly string[] }): Promise<number>
 }

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer'
 import { QuadrilleError, type Cancel } from '../../base/index.ts'
 import { toBinaryEvent } from '../../contracts/index.ts'
 import { sendByKey } from '../send-by-key.ts'
+import { isKnown } from '../wanted-types.ts'
 import type {
   Deliver,
   OutgoingMessage,
@@ -67,13 +68,13 @@ export class MemoryWire implements Wire {
   async receive(subscription: Subscription, deliver: Deliver): Promise<Receiver> {
     const context = await this.#answer()
     const { service, types, from, lost } = subscription
-    const group = this.#broker.groups.get(service) ?? new Group(types, this.#broker.start(from))
-    if (group.gap && lost !== 'accept')
-      throw new QuadrilleError('WIRE_POSITION_LOST', {
-        wire: this.name,
-        service,
-        problem: 'the hub has dropped the rest',
-      })
+    const known = this.#broker.groups.get(service)
+    const problem = known
+      ? known.gap && 'the hub has dropped the rest'
+      : isKnown(subscription) && 'the hub has forgotten it'
+    if (problem && lost !== 'accept')
+      throw new QuadrilleError('WIRE_POSITION_LOST', { wire: this.name, service, problem })
+    const group = known ?? new Group(types, this.#broker.start(problem ? 'beginning' : from))
     group.gap = false
     group.types = types
     this.#broker.groups.set(service, group)

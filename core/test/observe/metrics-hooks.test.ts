@@ -124,7 +124,7 @@ const health: Health = {
       wire: 'nats',
       problems: ['nats: the broker is away'],
       facts: {},
-      sending: { backlog: 5, oldestUnsentMs: 2_500, parked: 2, dead: 1, partitionsHeld: 16 },
+      sending: { backlog: 5, oldestUnsentMs: 2_500, parked: 2, oldestParked: null, dead: 1, partitionsHeld: 16 },
       receiving: [
         { service: 'orders', lag: 4, state: 'receiving' },
         { service: 'payments', lag: null, state: 'elsewhere' },

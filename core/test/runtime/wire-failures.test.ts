@@ -58,6 +58,14 @@ test('an event that is refused for now waits with the later ones of its key, and
   await until('the others', () => counted.taken.length === 10)
   await until('it is parked', async () => (await here.health()).wires[0]!.sending.parked === 8)
   assert.ok(!counted.taken.some(({ event }) => event.key === 'bad'))
+  const { sending } = (await here.health()).wires[0]!
+  const { type, key, failed, error } = sending.oldestParked!
+  assert.deepEqual([sending.backlog, type, key], [0, 'asked', 'bad'])
+  assert.ok(failed > 0)
+  assert.match(error!, /WIRE_SEND_FAILED/)
+  const { events } = await here.flow(sending.oldestParked!.id)
+  const ageMs = here.env.now() - events[0]!.time
+  assert.ok(sending.oldestUnsentMs > 0 && sending.oldestUnsentMs <= ageMs, 'what is parked is unsent, and ages')
   broken = false
   await until('all', () => counted.taken.length === 18)
   const order = counted.taken.filter(({ event }) => event.key === 'bad')

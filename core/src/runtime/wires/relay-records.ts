@@ -16,6 +16,7 @@ import type { OutgoingMessage } from '../../wire/index.ts'
 import { deadRecord } from '../failure-step.ts'
 import { failedTry, laneOf, type FailedTry } from '../work.ts'
 import { unmarked } from './intake.ts'
+import type { ParkedReport } from './wire-report.ts'
 
 /** The name that a relay has where reactions have theirs, in dead letters and records. */
 export const sendReaction = 'send'
@@ -75,6 +76,11 @@ export const parcel = (event: EventRecord): Parcel => ({ event, redrives: 0, fai
 export function parcelOf(record: LedgerRecord): Parcel {
   const { event, redrives, failed, tries } = JSON.parse(record.body) as ParkedBody
   return { event, redrives, failed, tries, parked: true }
+}
+
+/** A parked event as `health()` tells of it. */
+export function parkedReport({ event: { id, type, key }, failed, tries }: Parcel): ParkedReport {
+  return { id, type, key, failed, error: tries.at(-1)?.message ?? null }
 }
 
 /** What is handed to the wire: the same id on every try, a new dedupe id after every redrive. */

@@ -25,7 +25,8 @@ import { ParkedLanes } from './parked-lanes.ts'
 import { relayReader } from './relay-names.ts'
 import { answersOf, Reach } from './reach.ts'
 import {
-  cut, messageOf, outcomeOf, parcel, parkedKind, parkedRecord, type Outcome, type Parcel, type SendFailure,
+  cut, messageOf, outcomeOf, parcel, parcelOf, parkedKind, parkedRecord, parkedReport, type Outcome, type Parcel,
+  type SendFailure,
 } from './relay-records.ts' // prettier-ignore
 import type { WireSettings } from './wire-options.ts'
 import type { WireReport } from './wire-report.ts'
@@ -141,11 +142,16 @@ export class Relay {
     const position =
       this.#leases.size > 0 ? this.#leases.position : Math.min(...(await ledger.positions(this.reader)), head)
     const oldest = await this.#oldestUnsent(position)
+    // Their ids begin with their positions.
+    const [record] = await ledger.query({ scope: this.reader, kind: parkedKind, limit: 1 })
+    const parked = record && parcelOf(record)
+    const since = Math.min(oldest?.time ?? Infinity, parked?.event.time ?? Infinity)
     const count = (kind: string) => ledger.count({ scope: this.reader, kind })
     return {
       backlog: oldest ? head - oldest.position + 1 : 0,
-      oldestUnsentMs: oldest ? Math.max(0, settings.env.now() - oldest.time) : 0,
+      oldestUnsentMs: since < Infinity ? Math.max(0, settings.env.now() - since) : 0,
       parked: await count(parkedKind),
+      oldestParked: parked ? parkedReport(parked) : null,
       dead: await count(deadKind),
       partitionsHeld: this.#leases.size,
       problem: this.#reach.away ? `nothing can be sent: ${this.#reach.away.why}` : null,

@@ -92,6 +92,7 @@ export function memoryHub(options: MemoryHubOptions = {}): MemoryHub {
     removeSubscription(service) {
       const group = broker.groups.get(service)
       broker.groups.delete(service)
+      broker.forgotten.add(service)
       group?.wake()
     },
     dropAll: () => broker.dropAll(),

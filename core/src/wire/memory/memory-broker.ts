@@ -113,6 +113,8 @@ export class Group {
 export class Broker {
   readonly settings: HubSettings
   readonly groups = new Map<string, Group>()
+  /** Services whose subscription was removed. Of those before its own time a hub knows nothing, and is not asked. */
+  readonly forgotten = new Set<string>()
   /** False while it is switched off: nothing is lost, and nobody reaches it. */
   up = true
   /** Called when it is switched off or on. */

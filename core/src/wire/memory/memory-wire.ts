@@ -71,13 +71,14 @@ export class MemoryWire implements Wire {
     const known = this.#broker.groups.get(service)
     const problem = known
       ? known.gap && 'the hub has dropped the rest'
-      : isKnown(subscription) && 'the hub has forgotten it'
+      : this.#isForgotten(subscription) && 'it was removed from the hub'
     if (problem && lost !== 'accept')
       throw new QuadrilleError('WIRE_POSITION_LOST', { wire: this.name, service, problem })
     const group = known ?? new Group(types, this.#broker.start(problem ? 'beginning' : from))
     group.gap = false
     group.types = types
     this.#broker.groups.set(service, group)
+    this.#broker.forgotten.delete(service)
     const line: Line = {
       env: context.env,
       frozen: () => this.#frozen,
@@ -91,6 +92,10 @@ export class MemoryWire implements Wire {
   async health(): Promise<WireHealth> {
     const problems = this.#context === undefined ? ['it is not open'] : this.#broker.up ? [] : ['the broker is away']
     return { problems, facts: { sent: this.#broker.head - 1 } }
+  }
+
+  #isForgotten(subscription: Subscription): boolean {
+    return isKnown(subscription) && this.#broker.forgotten.has(subscription.service)
   }
 
   /** Ends as the process would with kill -9. */

@@ -89,12 +89,12 @@ test('an event that somebody else has written means the same, wherever its data 
     `{"data":{"n":1},${head.slice(1)}}`,
     `${head},"data":{"n":1},"hops":3}`,
     `${head},"data":{"n":1},"data":{"n":2}}`,
-    `${head},"x":"\\",\"data\":{","data":{"n":1}}`.replaceAll('\\",', '\\\\",'),
+    String.raw`${head},"x":"\",\"data\":{","data":{"n":1}}`,
     `${head},"x":{"y":1,"data":{"n":1}}}`,
     ` ${head} , "data" : { "n" : 1 } } `,
     `${head},"data":{"n":1} } `,
     '[]',
-    '"},\"data\":1"',
+    String.raw`"},\"data\":1"`,
     '7',
   ]
   for (const text of texts) {

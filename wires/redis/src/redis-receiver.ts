@@ -9,7 +9,7 @@
  * it was acknowledged or its lease has ended, and nothing new is read before.
  */
 import type { Redis } from 'ioredis'
-import { DeliveryLine, QuadrilleError, sleep, wantedOf } from 'quadrille'
+import { DeliveryLine, isKnown, QuadrilleError, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { compareIds, entriesOf, type RedisEntry } from './redis-message.ts'
 import type { RedisSettings } from './redis-options.ts'
@@ -134,12 +134,23 @@ export class RedisReceiver implements Receiver {
     const policy = first && lost !== 'accept' ? 'refuse' : 'accept'
     // While we are connected a group that is nowhere known was in a stream that is gone: all that is there now is new.
     const start = first ? from : 'beginning'
-    const [state, missing] = (await this.#script(ensureScript, start, policy)) as [string, number]
+    const memory = first && isKnown(subscription) ? 'known' : 'new'
+    const [state, missing] = (await this.#script(ensureScript, start, policy, memory)) as [string, number]
     if (missing === 0) return
-    const gone = missing > 0 ? `${missing} entries are gone` : 'the stream was removed, and what was in it'
-    const problem = `${gone} from ${settings.stream}`
+    const problem = this.#problemOf(missing)
     if (state === 'gap') throw new QuadrilleError('WIRE_POSITION_LOST', { wire: settings.name, service, problem })
     this.#notice('lost', problem)
+  }
+
+  /** In words what {@link ensureScript} says is missing. */
+  #problemOf(missing: number): string {
+    const { stream, positions } = this.#options.settings
+    if (missing === -2)
+      return (
+        `the group of the service is gone from ${stream}, and its position from ${positions}, though it has received ` +
+        'from there; the data of the server were lost or emptied, or the service or the prefix has another name now'
+      )
+    return `${missing > 0 ? `${missing} entries are gone` : 'the stream was removed, and what was in it'} from ${stream}`
   }
 
   async #run(): Promise<void> {

@@ -49,8 +49,9 @@ for at = 1, #ARGV, 3 do
 end`
 
 /**
- * ARGV: service, `beginning` or `now`, `accept` or `refuse`. Finds the group, or makes it where the service had come to.
- * Returns 'ok' or 'gap', and how many entries are missing (-1: the stream itself was made anew).
+ * ARGV: service, `beginning` or `now`, `accept` or `refuse`, `known` or `new`: what the ledger says of the group. Finds the
+ * group, or makes it where the service had come to. Returns 'ok' or 'gap', and how many entries are missing (-1: the stream
+ * itself was made anew; -2: neither group nor position is there, though the ledger knows the group).
  */
 export const ensureScript = `${common}
 local exists = redis.call('EXISTS', stream) == 1
@@ -70,10 +71,11 @@ elseif known then
   read = tonumber(read)
 end
 local missing = 0
-if known and not found and (not exists or before(last, at)) then missing = -1
+if not found and not known and ARGV[4] == 'known' then missing = -2
+elseif known and not found and (not exists or before(last, at)) then missing = -1
 elseif at and read and (not first or before(at, first)) then missing = math.max(0, added - read - length) end
 if missing ~= 0 and ARGV[3] ~= 'accept' then return {'gap', missing} end
-if missing == -1 then at, read = '0-0', added - length end
+if missing < 0 then at, read = '0-0', added - length end
 if missing > 0 then read = added - length end
 if found then
   if missing > 0 then redis.call('XGROUP', 'SETID', stream, group, at, 'ENTRIESREAD', read) end

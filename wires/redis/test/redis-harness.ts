@@ -78,6 +78,10 @@ async function conformancePlace(broker: Broker): Promise<WirePlace> {
         place.admin(async (client) => {
           await client.xtrim(place.stream, 'MAXLEN', 0)
         }),
+      forget: () =>
+        place.admin(async (client) => {
+          await client.del(place.stream, place.positions)
+        }),
       outstanding: ({ service }) =>
         place.admin(async (client) => Number((await client.xpending(place.stream, service))[0])),
     },

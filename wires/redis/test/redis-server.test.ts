@@ -191,6 +191,28 @@ describe('on a real server', { skip: server.skip }, () => {
     await until(() => taken.distinct === 20, 'once accepted it goes on')
   })
 
+  it('has lost everything while nobody ran: that is an error as often as it is asked, and accepted, the oldest comes', async (test) => {
+    const w = await world(test)
+    const { stream, positions } = w.place
+    const wire = await w.open()
+    const taken = new Taken()
+    const known = ['a']
+    await (await w.receive(wire, taken)).stop()
+    await sendSurely(wire, numbered(5))
+    await w.place.admin((client) => client.del(stream, positions))
+    for (let time = 0; time < 2; time++)
+      await assert.rejects(w.receive(wire, taken, { known }), { code: 'WIRE_POSITION_LOST' })
+    assert.equal(await w.place.admin((client) => client.exists(stream, positions)), 0, 'a refusal leaves nothing')
+    await sendSurely(wire, numbered(5, 5))
+    await assert.rejects(w.receive(wire, taken, { known }), { code: 'WIRE_POSITION_LOST' })
+    await w.receive(wire, taken, { known, lost: 'accept', from: 'now' })
+    await until(() => taken.distinct === 5, 'what was sent since the loss arrives')
+    assert.ok(
+      w.notices.some(({ kind, why }) => kind === 'lost' && why?.includes(positions)),
+      'the loss is told',
+    )
+  })
+
   it('gives a service of several types these alone, in one order, and acknowledges the others', async (test) => {
     const w = await world(test)
     const wire = await w.open()

@@ -11,7 +11,7 @@
 import type { ConsumerInfo, ConsumerMessages, JetStreamManager, JsMsg } from '@nats-io/jetstream'
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { byName, DeliveryLine, QuadrilleError, sleep, wantedOf } from 'quadrille'
+import { byName, DeliveryLine, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { consumerName, fromNatsMessage, typeOfSubject } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
@@ -129,13 +129,10 @@ export class NatsReceiver implements Receiver {
     const { gap, created } = await ensureConsumer(this.#manager!, settings, {
       ...subscription,
       serverVersion,
+      refusesGaps: first && subscription.lost !== 'accept',
       ...(first ? {} : { settle: () => sleep(context.env, settleMs) }),
     })
-    if (gap !== null) {
-      const details = { wire: settings.name, service: subscription.service, problem: gap }
-      if (first && subscription.lost !== 'accept') throw new QuadrilleError('WIRE_POSITION_LOST', details)
-      if (this.#created !== created || first) this.#notice('lost', gap)
-    }
+    if (gap !== null && (this.#created !== created || first)) this.#notice('lost', gap)
     if (this.#created !== created) this.#doneSeq = this.#writtenSeq = 0
     this.#created = created
     const js = this.#manager!.jetstream()

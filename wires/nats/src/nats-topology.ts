@@ -11,7 +11,7 @@ import {
   type StreamInfo,
 } from '@nats-io/jetstream'
 import { nanos } from '@nats-io/transport-node'
-import { QuadrilleError, type Subscription } from 'quadrille'
+import { isKnown, QuadrilleError, type Subscription } from 'quadrille'
 import { consumerName, subjectOf } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
 
@@ -162,25 +162,36 @@ export interface FoundConsumer {
   readonly gap: string | null
 }
 
-/** Finds the durable consumer of a service and brings its filter up to date, or makes it where the service had come to. */
+/**
+ * Finds the durable consumer of a service and brings its filter up to date, or makes it where the service had come to.
+ *
+ * @throws QuadrilleError `WIRE_POSITION_LOST` for a gap that is to be refused; the consumer and its position stay as they are.
+ */
 export async function ensureConsumer(
   manager: JetStreamManager,
   settings: NatsSettings,
   subscription: Subscription & {
     readonly serverVersion: string
+    /** Not while connected: then it goes on, and the gap is told. */
+    readonly refusesGaps: boolean
     /** As of {@link ensureStream}. */
     readonly settle?: () => Promise<void>
   },
 ): Promise<FoundConsumer> {
   const durable = consumerName(subscription.service)
   const stream = await ensureStream(manager, settings, subscription.settle)
-  const known = await readPosition(manager, settings, subscription.service)
+  const position = await readPosition(manager, settings, subscription.service)
   const types = [...subscription.types.map(({ type }) => type), ...((await subscription.alsoWanted?.()) ?? [])]
   const filter = filterOf(settings, types, subscription.serverVersion)
   const limits = { ack_wait: nanos(settings.ackWaitMs), max_ack_pending: settings.heldMax }
   const found = await unlessMissing(manager.consumers.info(settings.stream, durable))
-  const reached = known?.created === stream.created ? known.seq : undefined
-  const gap = gapOf({ stream, known, reached, found })
+  const reached = position?.created === stream.created ? position.seq : undefined
+  const isForgotten = !found && !position && isKnown(subscription)
+  const gap = isForgotten ? forgottenText(settings) : gapOf({ stream, known: position, reached, found })
+  if (gap !== null && subscription.refusesGaps) {
+    const { service } = subscription
+    throw new QuadrilleError('WIRE_POSITION_LOST', { wire: settings.name, service, problem: gap })
+  }
   const sameFilter = found !== undefined && isSameFilter(found, filter)
   if (found && (sameFilter || atLeast210(subscription.serverVersion))) {
     await manager.consumers.update(settings.stream, durable, { ...limits, ...filter })
@@ -189,17 +200,22 @@ export async function ensureConsumer(
   // Servers before 2.10 take another filter, and go on with the old one: there the consumer is made again at its place.
   if (found) await manager.consumers.delete(settings.stream, durable)
   const done = found && found.ack_floor.stream_seq > 0 ? found.ack_floor.stream_seq : reached
+  const fromOldest = isForgotten || position !== undefined || subscription.from === 'beginning'
   const start =
     done !== undefined
       ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: done + 1 }
-      : { deliver_policy: known || subscription.from === 'beginning' ? DeliverPolicy.All : DeliverPolicy.New }
+      : { deliver_policy: fromOldest ? DeliverPolicy.All : DeliverPolicy.New }
   const common = { durable_name: durable, ack_policy: AckPolicy.Explicit, max_deliver: -1 }
   await manager.consumers.add(settings.stream, { ...common, ...limits, ...filter, ...start })
-  const seq = subscription.from === 'beginning' ? Math.max(0, stream.state.first_seq - 1) : stream.state.last_seq
+  const seq = fromOldest ? Math.max(0, stream.state.first_seq - 1) : stream.state.last_seq
   if (reached === undefined)
     await writePosition(manager, settings, { service: subscription.service, created: stream.created, seq })
   return { created: stream.created, gap }
 }
+
+const forgottenText = ({ stream, positionStream }: NatsSettings): string =>
+  `the consumer of the service is gone from ${stream}, and its position from ${positionStream}, though it has received ` +
+  'from there; both streams or the data of the server were removed, or the service or a stream has another name now'
 
 const isSameFilter = ({ config }: ConsumerInfo, filter: ReturnType<typeof filterOf>): boolean => {
   const subjects = (of: { filter_subject?: string; filter_subjects?: string[] }) =>

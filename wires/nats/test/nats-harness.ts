@@ -2,10 +2,11 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import type { Broker } from '@quadrille/brokers'
-import { systemEnv, type Wire } from 'quadrille'
+import { sleep, systemEnv, type Wire } from 'quadrille'
 import { tcpProxy, type TcpProxy, type WireHarness, type WirePlace } from 'quadrille/conformance'
 import { nats, type NatsOptions } from '../src/index.ts'
 import { consumerName, subjectOf } from '../src/nats-message.ts'
+import { settleMs } from '../src/nats-topology.ts'
 
 const wiresMax = 8
 
@@ -35,11 +36,14 @@ export async function natsPlace(broker: Broker, options: Partial<NatsOptions> = 
         await connection.close()
       }
     },
-    async remove(): Promise<void> {
-      for (const proxy of proxies) await proxy.close()
+    async removeStreams(): Promise<void> {
       await place.admin(async ({ manager }) => {
         for (const name of [stream, `${stream}_POSITIONS`]) await manager.streams.delete(name).catch(() => false)
       })
+    },
+    async remove(): Promise<void> {
+      for (const proxy of proxies) await proxy.close()
+      await place.removeStreams()
     },
   }
   return place
@@ -90,6 +94,11 @@ async function conformancePlace(broker: Broker): Promise<WirePlace> {
         place.admin(async ({ manager }) => {
           await manager.streams.purge(place.stream)
         }),
+      async forget() {
+        await place.removeStreams()
+        // The server removes the files later, and would remove those of new streams of these names.
+        await sleep(systemEnv, settleMs)
+      },
       outstanding: ({ service }) =>
         place.admin(
           async ({ manager }) => (await manager.consumers.info(place.stream, consumerName(service))).num_ack_pending,

@@ -94,17 +94,41 @@ describe('on a real server', { skip: server.skip }, () => {
     assert.equal(taken.all.length, 20, 'and what was done does not come again')
   })
 
-  it('has made the stream anew while nobody ran: that is an error', async (test) => {
+  it('has made the stream anew while nobody ran: that is an error as often as it is asked', async (test) => {
     const w = await world(test)
     const wire = await w.open()
     await (await w.receive(wire, new Taken())).stop()
     await w.place.admin(({ manager }) => manager.streams.delete(w.place.stream))
     const again = await w.open()
-    await assert.rejects(w.receive(again, new Taken()), { code: 'WIRE_POSITION_LOST' })
+    for (let time = 0; time < 2; time++)
+      await assert.rejects(w.receive(again, new Taken()), { code: 'WIRE_POSITION_LOST' })
     const taken = new Taken()
     await w.receive(again, taken, { lost: 'accept' })
     await sendSurely(again, numbered(3))
     await until(() => taken.distinct === 3, 'once accepted it goes on')
+  })
+
+  it('has lost everything while nobody ran: that is an error as often as it is asked, and accepted, the oldest comes', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    await (await w.receive(wire, new Taken())).stop()
+    await sendSurely(wire, numbered(5))
+    await w.place.removeStreams()
+    await sleep(systemEnv, settleMs)
+    const again = await w.open()
+    const taken = new Taken()
+    const known = ['a']
+    await sendSurely(again, numbered(5, 5))
+    for (let time = 0; time < 2; time++)
+      await assert.rejects(w.receive(again, taken, { known }), { code: 'WIRE_POSITION_LOST' })
+    const consumers = await w.place.admin(({ manager }) => manager.consumers.list(w.place.stream).next())
+    assert.equal(consumers.length, 0, 'a refusal makes nothing')
+    await w.receive(again, taken, { known, lost: 'accept', from: 'now' })
+    await until(() => taken.distinct === 5, 'what was sent since the loss arrives')
+    assert.ok(
+      w.notices.some(({ kind, why }) => kind === 'lost' && why?.includes(w.place.stream)),
+      'the loss is told',
+    )
   })
 
   it('gives a service of several types these alone, in one order, and acknowledges the others', async (test) => {

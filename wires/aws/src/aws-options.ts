@@ -29,7 +29,7 @@ export interface AwsOptions {
    * topic, which only topics need whose messages are no CloudEvents. Both are understood.
    */
   readonly raw?: boolean
-  /** How events come: fetched by this process, or handed in by Lambda (`lambdaHandler`). Default 'polling'. */
+  /** How events come: fetched by this process, or handed in by Lambda (`sqsHandler` and `snsHandler`). Default 'polling'. */
   readonly receiveBy?: 'polling' | 'lambda'
   /** For how long a fetched message is hidden from others; renewed at a third of it. 3 s to 12 h, default '30s'. */
   readonly visibility?: Duration

@@ -73,6 +73,20 @@ export class Topology {
     return remembered(this.#queues, service, () => this.#makeQueue(queueName(this.#settings, service)))
   }
 
+  /** Whether a service has a queue; none is made. */
+  async hasQueue(service: string): Promise<boolean> {
+    const QueueName = queueName(this.#settings, service)
+    try {
+      await this.#calls.call((abortSignal) =>
+        this.#calls.sqs.send(new GetQueueUrlCommand({ QueueName }), { abortSignal }),
+      )
+      return true
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+  }
+
   /** Somebody has removed something: it is looked up, and made, again. */
   forget(): void {
     this.#topics.clear()

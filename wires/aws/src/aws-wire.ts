@@ -2,6 +2,7 @@
 import { PublishBatchCommand } from '@aws-sdk/client-sns'
 import { SendMessageBatchCommand } from '@aws-sdk/client-sqs'
 import {
+  isKnown,
   isQuadrilleError,
   QuadrilleError,
   sendByKey,
@@ -97,10 +98,14 @@ export class AwsWire implements Wire {
 
   async receive(subscription: Subscription, deliver: Deliver): Promise<Receiver> {
     const { context, calls, topology } = this.#opened()
-    const { service, types } = subscription
+    const { service, types, lost } = subscription
     const settings = this.#settings
     const find = () => topology.subscribed(service, types)
     try {
+      if (lost !== 'accept' && isKnown(subscription) && !(await topology.hasQueue(service))) {
+        const problem = `the queue of ${service} is gone, and what was in it`
+        throw new QuadrilleError('WIRE_POSITION_LOST', { wire: this.name, service, problem })
+      }
       const queue = await find()
       const receiver =
         settings.receiveBy === 'lambda'

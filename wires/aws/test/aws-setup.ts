@@ -49,6 +49,7 @@ export function awsHarness(given: {
   readonly name: string
   readonly server: () => Server
   readonly wire: MakeWire
+  readonly senderMakesQueues?: boolean
 }): WireHarness {
   return {
     name: given.name,
@@ -56,6 +57,9 @@ export function awsHarness(given: {
     cannot: {
       inject: 'a message of SQS is text; what is no event is tested by itself',
       dropUnread: 'SQS forgets what is older than the retention, 14 days, and does not tell',
+      ...(given.senderMakesQueues && {
+        forget: 'whoever sends makes the queue again, and nothing tells it from the old one',
+      }),
     },
     async create() {
       const { port } = given.server()
@@ -64,6 +68,9 @@ export function awsHarness(given: {
       const direct = sqsClient(port)
       const urlOf = async (service: string) =>
         (await queues(direct, prefix)).find((url) => url.includes(service.replaceAll('-', '_-')))!
+      const deleteQueue = async ({ service }: { readonly service: string }) => {
+        await direct.send(new DeleteQueueCommand({ QueueUrl: await urlOf(service) }))
+      }
       const subscribed = new Map<string, Set<string>>()
       const services = (type: string) => [...(subscribed.get(type) ?? [])]
       const lateProxies: Promise<TcpProxy>[] = []
@@ -102,9 +109,8 @@ export function awsHarness(given: {
             await given.server().kill()
             return () => given.server().restart()
           },
-          removeSubscription: async ({ service }) => {
-            await direct.send(new DeleteQueueCommand({ QueueUrl: await urlOf(service) }))
-          },
+          removeSubscription: deleteQueue,
+          ...(given.senderMakesQueues ? {} : { forget: deleteQueue }),
           async outstanding({ service }) {
             const AttributeNames = ['ApproximateNumberOfMessagesNotVisible'] as const
             const input = { QueueUrl: await urlOf(service), AttributeNames: [...AttributeNames] }

@@ -24,6 +24,7 @@ describe('SQS', { skip: elasticmq.skip }, () => {
       name: `sqs ${fifo ? 'fifo' : 'standard'}`,
       server: () => broker!,
       wire: (options, queues) => sqs({ ...options, fifo, queues }),
+      senderMakesQueues: true,
     })
     testWire({ describe, it }, { ...harness, leftOut: { ...leftOut, ...(fifo ? {} : Object.fromEntries(same)) } })
   }

@@ -1,6 +1,6 @@
 /** One subscription: a quorum queue with a single active consumer, read over a connection of its own. */
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
-import { DeliveryLine, QuadrilleError, wantedOf } from 'quadrille'
+import { DeliveryLine, isKnown, QuadrilleError, wantedOf } from 'quadrille'
 import type { Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { inTime, RabbitLink } from './rabbit-link.ts'
 import { fromRabbitMessage } from './rabbit-message.ts'
@@ -94,7 +94,8 @@ export class RabbitReceiver implements Receiver {
     const { settings, subscription } = this.#options
     const { service } = subscription
     const wire = settings.name
-    if (await isQueueLost(model, settings, service)) {
+    const known = this.#first && isKnown(subscription)
+    if (await isQueueLost(model, settings, { service, known })) {
       const problem = `the queue ${queueName(settings, service)} is gone, and what was in it`
       if (this.#first && subscription.lost !== 'accept')
         throw new QuadrilleError('WIRE_POSITION_LOST', { wire, service, problem })

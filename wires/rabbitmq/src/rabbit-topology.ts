@@ -57,10 +57,18 @@ async function ensureQueue(model: ChannelModel, name: string, options: Readonly<
   await ask(model, (channel) => channel.assertQueue(name, queue))
 }
 
-/** True when the subscription existed once, and its queue does not any more: what was in it is lost. */
-export async function isQueueLost(model: ChannelModel, settings: RabbitSettings, service: string): Promise<boolean> {
+/**
+ * True when the subscription existed once, and its queue does not any more: what was in it is lost.
+ *
+ * @param subscription - `known` when its ledger says that it did, whatever the broker remembers.
+ */
+export async function isQueueLost(
+  model: ChannelModel,
+  settings: RabbitSettings,
+  { service, known }: { readonly service: string; readonly known: boolean },
+): Promise<boolean> {
   if (await ask(model, (channel) => channel.checkQueue(queueName(settings, service)))) return false
-  return (await ask(model, (channel) => channel.checkExchange(memoryName(settings, service)))) !== undefined
+  return known || (await ask(model, (channel) => channel.checkExchange(memoryName(settings, service)))) !== undefined
 }
 
 /**

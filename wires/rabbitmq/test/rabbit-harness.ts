@@ -96,6 +96,11 @@ async function conformancePlace(broker: Broker): Promise<WirePlace> {
       },
       removeSubscription: deleteQueue,
       dropUnread: deleteQueue,
+      forget: ({ service }) =>
+        place.admin(async (channel) => {
+          for (const name of [service, 'dead']) await channel.deleteQueue(`${place.exchange}.${name}`)
+          await channel.deleteExchange(`${place.exchange}.known.${service}`)
+        }),
     },
     remove: () => place.remove(),
   }

@@ -1,6 +1,6 @@
 /** The topic, the subscriptions and their rules: made when they are missing, never changed or emptied. */
 import { ServiceBusAdministrationClient } from '@azure/service-bus'
-import { QuadrilleError, type Env, type SubscribedType } from 'quadrille'
+import { isKnown, QuadrilleError, type Env, type Subscription } from 'quadrille'
 import type { AzureSettings } from './azure-options.ts'
 import { rulesFor } from './subscription-rules.ts'
 
@@ -59,8 +59,13 @@ export class Topology {
     await unlessThere(() => this.#ask((call) => this.#admin.createTopic(topic, { ...made, ...call })))
   }
 
-  /** The subscription of a service, with a rule for everything it wants. Returns its name. */
-  async subscription(service: string, types: readonly SubscribedType[]): Promise<string> {
+  /**
+   * The subscription of a service, with a rule for everything it wants. Returns its name.
+   *
+   * @throws QuadrilleError `WIRE_POSITION_LOST` when it is missing at the `start` of receiving although the ledger knows it.
+   */
+  async subscription(wanted: Subscription, start = false): Promise<string> {
+    const { service, types, lost } = wanted
     const { topic, create, lockMs, fields } = this.#settings
     const name = subscriptionName(service)
     if (name.length > subscriptionCharsMax) {
@@ -74,6 +79,10 @@ export class Topology {
       return this.#incompatible(`the subscription ${name} of ${topic} has no sessions, which keep the order of keys`)
     }
     if (!there) {
+      if (start && lost !== 'accept' && isKnown(wanted)) {
+        const problem = `the subscription ${name} of the topic ${topic} is gone, and what was in it`
+        throw new QuadrilleError('WIRE_POSITION_LOST', { wire: this.#settings.name, service, problem })
+      }
       const [defaultRuleOptions] = rules
       const lockDuration = isoDuration(lockMs)
       const options = { requiresSession: true, lockDuration, maxDeliveryCount: deliveriesMax, defaultRuleOptions }

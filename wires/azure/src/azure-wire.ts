@@ -104,11 +104,10 @@ export class AzureWire implements Wire {
 
   async receive(subscription: Subscription, deliver: Deliver): Promise<Receiver> {
     const { context, client, topology } = this.#opened()
-    const { service, types } = subscription
-    const find = () => topology.subscription(service, types)
+    const find = () => topology.subscription(subscription)
     const settings = this.#settings
     try {
-      const name = await find()
+      const name = await topology.subscription(subscription, true)
       const receiver =
         settings.receiveBy === 'functions'
           ? new PushedReceiver({ wire: this.name, name, topology, subscription, deliver })

@@ -70,6 +70,12 @@ export function azureHarness(server: () => ServiceBusServer): WireHarness {
             subscription(service).drop()
             server().topics.get(topic)!.subscriptions.delete(service)
           },
+          async forget({ service }) {
+            const { connectionString } = server()
+            const administration = administrationOf(checkedOptions({ connectionString }))
+            await administration.deleteSubscription(topic, service)
+            await administration.deleteTopic(topic)
+          },
           outstanding: async ({ service }) => subscription(service).outstanding,
         },
         async remove() {

@@ -1,4 +1,5 @@
-// Runs the conformance cases of all wires against real brokers and writes what came of it into docs/wires.md.
+// Runs the conformance cases of all wires and writes what came of it into docs/wires.md. What each ran against (real brokers,
+// ElasticMQ, fauxqs, our server for Service Bus) stands above the matrix there, and is written by hand.
 // With --check FOLDER it runs and changes nothing: it compares the document with what a run of the tests has written down
 // there (QUADRILLE_WIRE_REPORT names the folder for the run), as CI does, and prints a line for its sum.
 import { spawnSync } from 'node:child_process'

@@ -10,7 +10,10 @@ export interface RabbitOptions {
   readonly name?: string
   /** The topic exchange that all events go to, and what names of queues begin with. Default `quadrille`. */
   readonly exchange?: string
-  /** How often a sign of life is exchanged; after two that fail to come the connection is given up. Default 5 seconds. */
+  /**
+   * How often a sign of life is exchanged, and exchanges and bindings are looked after; after two that fail to come the
+   * connection is given up. Default 5 seconds.
+   */
   readonly heartbeat?: Duration
   /** How long an answer of the broker may take. Default 10 seconds. */
   readonly timeout?: Duration
@@ -29,6 +32,7 @@ export interface RabbitSettings {
   readonly name: string
   readonly urls: readonly Options.Connect[]
   readonly exchange: string
+  readonly heartbeatMs: number
   readonly timeoutMs: number
   readonly heldMax: number
   readonly messageBytesMax: number
@@ -61,6 +65,7 @@ export function rabbitSettings(options: RabbitOptions): RabbitSettings {
     name,
     urls: addresses.map((address) => addressOf(address, heartbeatMs, refuse)),
     exchange,
+    heartbeatMs,
     timeoutMs: durationMs(options.timeout ?? '10s', `timeout of ${name}`),
     heldMax,
     messageBytesMax: options.messageBytesMax ?? 16 * 1_048_576,

@@ -2,6 +2,7 @@
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
 import { DeliveryLine, isKnown, QuadrilleError, wantedOf } from 'quadrille'
 import type { Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
+import { BindingWatch } from './rabbit-bindings.ts'
 import { inTime, RabbitLink } from './rabbit-link.ts'
 import { fromRabbitMessage } from './rabbit-message.ts'
 import type { RabbitSettings } from './rabbit-options.ts'
@@ -28,6 +29,7 @@ export class RabbitReceiver implements Receiver {
   readonly #options: RabbitReceiverOptions
   readonly #line: DeliveryLine<Held>
   readonly #link: RabbitLink<Channel>
+  readonly #bindings: BindingWatch
   /** The channel whose messages are ours; null while nothing is. */
   #current: Channel | null = null
   #first = true
@@ -60,6 +62,13 @@ export class RabbitReceiver implements Receiver {
       lost: (why) => this.#lost(why),
       restored: () => this.#notice('restored', 'messages come again'),
     })
+    this.#bindings = new BindingWatch({
+      env: context.env,
+      settings,
+      subscription,
+      model: () => this.#link.up?.model ?? null,
+      notice: (kind, why) => this.#notice(kind, why),
+    })
   }
 
   /** Resolves when the queue exists, is bound, and is consumed. */
@@ -84,7 +93,8 @@ export class RabbitReceiver implements Receiver {
     try {
       const asked = ask(up.model, (channel) => channel.checkQueue(queueName(settings, subscription.service)))
       const queue = await inTime({ env: context.env, settings }, asked)
-      return { lag: (queue?.messageCount ?? 0) + this.#line.size, problems: this.#line.problems() }
+      const problems = [...this.#bindings.problems, ...this.#line.problems()]
+      return { lag: (queue?.messageCount ?? 0) + this.#line.size, problems }
     } catch (error) {
       return { lag: null, problems: [`the broker does not answer: ${(error as Error).message}`] }
     }
@@ -109,6 +119,7 @@ export class RabbitReceiver implements Receiver {
     await channel.consume(queueName(settings, service), take, { noAck: false })
     this.#first = false
     this.#line.resume()
+    this.#bindings.begin()
     return channel
   }
 
@@ -139,7 +150,7 @@ export class RabbitReceiver implements Receiver {
   }
 
   async #stop(): Promise<void> {
-    await this.#line.pause()
+    await Promise.all([this.#line.pause(), this.#bindings.stop()])
     this.#current = null
     // The end of the channel puts what it held back to where it was in the queue, before the next consumer gets anything.
     await this.#link.close()

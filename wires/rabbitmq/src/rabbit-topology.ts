@@ -15,6 +15,9 @@ export const deadName = (settings: RabbitSettings): string => `${settings.exchan
 /** An exchange that nobody sends to: that it exists says that the subscription once did. */
 export const memoryName = (settings: RabbitSettings, service: string): string => `${settings.exchange}.known.${service}`
 
+/** What is bound: the queue of a service, to its types. */
+export type Bound = Pick<Subscription, 'service' | 'types'>
+
 /** The error of a connection or channel as the runtime knows it. */
 export function wireError(wire: string, error: unknown): QuadrilleError {
   if (error instanceof QuadrilleError) return error
@@ -78,7 +81,7 @@ export async function isQueueLost(
 export async function ensureSubscription(
   model: ChannelModel,
   settings: RabbitSettings,
-  { service, types }: Pick<Subscription, 'service' | 'types'>,
+  { service, types }: Bound,
 ): Promise<void> {
   await ensureExchanges(model, settings)
   const queue = queueName(settings, service)
@@ -89,8 +92,21 @@ export async function ensureSubscription(
     'x-dead-letter-strategy': 'at-least-once',
     'x-overflow': 'reject-publish',
   })
+  await ensureBindings(model, settings, { service, types })
+}
+
+/** Binds the queue to its types, when it is there. */
+export async function ensureBindings(model: ChannelModel, settings: RabbitSettings, bound: Bound): Promise<void> {
+  const { service, types } = bound
   await ask(model, async (channel) => {
-    for (const { type } of types) await channel.bindQueue(queue, settings.exchange, type)
+    for (const { type } of types) await channel.bindQueue(queueName(settings, service), settings.exchange, type)
     await channel.assertExchange(memoryName(settings, service), 'fanout', { durable: true })
   })
+}
+
+/** The first of the exchanges that are ours to share and are not there; null for none. */
+export async function missingExchange(model: ChannelModel, settings: RabbitSettings): Promise<string | null> {
+  for (const name of [settings.exchange, deadName(settings)])
+    if (!(await ask(model, (channel) => channel.checkExchange(name)))) return name
+  return null
 }

@@ -149,6 +149,31 @@ describe('on a real broker', { skip: server.skip }, () => {
     assert.equal(Math.min(...taken.all), 10)
   })
 
+  it('loses its bindings, or the exchange with them, while we are connected: all is bound again by itself', async (test) => {
+    const w = await world(test)
+    const [sender, reader] = [await w.open(), await w.open()]
+    const taken = new Taken()
+    const receiver = await w.receive(reader, taken)
+    const { exchange } = w.place
+    const [first, second] = [numbered(10), numbered(10, 10)]
+    await w.place.admin((channel) => channel.unbindQueue(`${exchange}.shop.orders`, exchange, first[0]!.type))
+    await sendSurely(sender, first)
+    await until(() => taken.distinct === 10, 'the binding is back')
+    await w.place.admin((channel) => channel.deleteExchange(exchange))
+    await sendSurely(sender, second)
+    await until(() => taken.distinct === 20, 'the exchange and the binding are back')
+    const told = () => w.notices.filter(({ service }) => service !== null).map(({ kind }) => kind)
+    const before = told().length
+    await w.place.admin(async (channel) => {
+      await channel.deleteExchange(exchange)
+      await channel.assertExchange(exchange, 'direct', { durable: true })
+    })
+    await until(async () => /can not be bound/.test((await receiver.health()).problems.join()), 'health tells')
+    await w.place.admin((channel) => channel.deleteExchange(exchange))
+    await until(async () => (await receiver.health()).problems.length === 0, 'all is well again')
+    assert.deepEqual(told().slice(before), ['lost', 'restored'])
+  })
+
   it('keeps what somebody takes out of a queue by force, and health tells', async (test) => {
     const w = await world(test)
     const wire = await w.open()

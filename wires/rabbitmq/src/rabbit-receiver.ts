@@ -6,6 +6,7 @@ import { BindingWatch } from './rabbit-bindings.ts'
 import { inTime, RabbitLink } from './rabbit-link.ts'
 import { fromRabbitMessage } from './rabbit-message.ts'
 import type { RabbitSettings } from './rabbit-options.ts'
+import { orderProblem } from './rabbit-queue-check.ts'
 import { ask, ensureSubscription, isQueueLost, queueName, wireError } from './rabbit-topology.ts'
 
 /** A message, and the channel that delivered it: only there can it be acknowledged. */
@@ -32,6 +33,8 @@ export class RabbitReceiver implements Receiver {
   readonly #bindings: BindingWatch
   /** The channel whose messages are ours; null while nothing is. */
   #current: Channel | null = null
+  /** Why the order may not hold; null when it does. */
+  #unordered: string | null = null
   #first = true
   #stopping: Promise<void> | null = null
 
@@ -93,7 +96,8 @@ export class RabbitReceiver implements Receiver {
     try {
       const asked = ask(up.model, (channel) => channel.checkQueue(queueName(settings, subscription.service)))
       const queue = await inTime({ env: context.env, settings }, asked)
-      const problems = [...this.#bindings.problems, ...this.#line.problems()]
+      const unordered = this.#unordered === null ? [] : [this.#unordered]
+      const problems = [...unordered, ...this.#bindings.problems, ...this.#line.problems()]
       return { lag: (queue?.messageCount ?? 0) + this.#line.size, problems }
     } catch (error) {
       return { lag: null, problems: [`the broker does not answer: ${(error as Error).message}`] }
@@ -112,6 +116,7 @@ export class RabbitReceiver implements Receiver {
       this.#notice('lost', problem)
     }
     await ensureSubscription(model, settings, subscription)
+    this.#unordered = await orderProblem(model, queueName(settings, service))
     const channel = await model.createChannel()
     await channel.prefetch(settings.heldMax)
     this.#current = channel

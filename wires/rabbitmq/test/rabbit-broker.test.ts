@@ -123,7 +123,11 @@ describe('on a real broker', { skip: server.skip }, () => {
     const wire = await w.open()
     const gate = Promise.withResolvers<void>()
     const taken = new Taken()
-    await w.receive(wire, { deliver: (messages) => gate.promise.then(() => taken.deliver(messages)) })
+    const receiver = await w.receive(wire, {
+      deliver: (messages) => gate.promise.then(() => taken.deliver(messages)),
+    })
+    const told = (await receiver.health()).problems.join()
+    assert.match(told, /made without x-single-active-consumer/, 'health tells what it lacks')
     const events = numbered(60)
     const results = await wire.send(events.map((event) => ({ event, dedupeId: event.id })))
     assert.ok(
@@ -146,6 +150,7 @@ describe('on a real broker', { skip: server.skip }, () => {
     await sendSurely(wire, [...numbered(10, 0, { type: 'b' }), ...numbered(10, 10)])
     await until(() => taken.distinct === 10, 'the wanted ones arrive')
     await until(async () => (await receiver.health()).lag === 0, 'nothing is left')
+    assert.deepEqual((await receiver.health()).problems, [])
     assert.equal(Math.min(...taken.all), 10)
   })
 

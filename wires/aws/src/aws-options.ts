@@ -42,6 +42,11 @@ export interface AwsOptions {
   readonly pollers?: number
   /** How long a call may take that does not wait. Default '10s'. */
   readonly timeout?: Duration
+  /**
+   * How often the wire to SNS looks whether the subscriptions of a queue are still there, and makes those that were removed. A look
+   * costs a request for each topic and a few more. Default '1m'.
+   */
+  readonly checkEvery?: Duration
   /** The largest message, attributes included. Default 262,144 (256 KiB), which is all that SNS takes. */
   readonly messageBytesMax?: number
 }
@@ -68,6 +73,7 @@ export interface AwsSettings {
   readonly waitMs: number
   readonly pollers: number
   readonly timeoutMs: number
+  readonly checkEveryMs: number
   readonly messageBytesMax: number
   /** Null when SNS copies events to the queues. */
   readonly queues: ((type: string) => readonly string[]) | null
@@ -100,7 +106,7 @@ export function checkedOptions(options: AwsOptions & Partial<SqsOptions>, name: 
     const expected = 'up to 40 letters, digits, hyphens and underscores'
     throw new QuadrilleError('OPTION_INVALID', { option: 'prefix', value: prefix, expected })
   }
-  const ms = (option: 'visibility' | 'wait' | 'timeout', fallback: Duration) =>
+  const ms = (option: 'visibility' | 'wait' | 'timeout' | 'checkEvery', fallback: Duration) =>
     durationMs(options[option] ?? fallback, option)
   return {
     name: options.name ?? name,
@@ -114,6 +120,7 @@ export function checkedOptions(options: AwsOptions & Partial<SqsOptions>, name: 
     waitMs: within(ms('wait', '5s'), { option: 'wait', min: 0, max: 20_000 }),
     pollers: within(Math.trunc(options.pollers ?? 8), { option: 'pollers', min: 1, max: 50 }),
     timeoutMs: within(ms('timeout', '10s'), { option: 'timeout', min: 100, max: 300_000 }),
+    checkEveryMs: within(ms('checkEvery', '1m'), { option: 'checkEvery', min: 100, max: 86_400_000 }),
     messageBytesMax: within(options.messageBytesMax ?? requestBytesMax, {
       option: 'messageBytesMax',
       min: 1_024,

@@ -96,14 +96,27 @@ export class Topology {
   /** The queue of a service, with what it is subscribed to. */
   async subscribed(service: string, types: readonly SubscribedType[]): Promise<Queue> {
     const queue = await this.queue(service)
-    if (this.#settings.queues !== null) return queue
+    await this.#subscribeAll(queue, types)
+    return queue
+  }
+
+  /** Makes the subscriptions that are missing, and their topics; returns the topics of these. */
+  async mend(service: string, types: readonly SubscribedType[]): Promise<readonly string[]> {
+    // A topic that was deleted is made again only when nobody remembers it.
+    this.#topics.clear()
+    return this.#subscribeAll(await this.queue(service), types)
+  }
+
+  async #subscribeAll(queue: Queue, types: readonly SubscribedType[]): Promise<readonly string[]> {
+    const made: string[] = []
+    if (this.#settings.queues !== null) return made
     const { QueueArn: arn, Policy: policy } = await this.#attributes(queue, ['QueueArn', 'Policy'])
     for (const { type, patterns } of types) {
       const topic = await this.topic(type)
       if (policy === undefined || !policy.includes(statementId)) await this.#letIn(queue, { arn: arn!, topic, policy })
-      await this.#subscribe(topic, arn!, patterns)
+      if (await this.#subscribe(topic, arn!, patterns)) made.push(nameInArn(topic))
     }
-    return queue
+    return made
   }
 
   /** How many messages a queue holds: ready, handed out, and not ready yet. */
@@ -208,10 +221,14 @@ export class Topology {
     return this.#calls.call((abortSignal) => this.#calls.sqs.send(command, { abortSignal }))
   }
 
-  async #subscribe(topic: string, queueArn: string, patterns: SubscribedType['patterns']): Promise<void> {
+  /** Returns false when the subscription was there. */
+  async #subscribe(topic: string, queueArn: string, patterns: SubscribedType['patterns']): Promise<boolean> {
     const wanted = policyOf(patterns)
     const standing = await this.#findSubscription(topic, queueArn)
-    if (standing !== undefined) return this.#widen(standing, wanted)
+    if (standing !== undefined) {
+      await this.#widen(standing, wanted)
+      return false
+    }
     if (!this.#settings.create) {
       return this.#incompatible(`the subscription of ${nameInArn(queueArn)} to ${nameInArn(topic)} is missing`)
     }
@@ -221,6 +238,7 @@ export class Topology {
     const Attributes = { RawMessageDelivery: String(this.#settings.raw), ...filter }
     const input = { TopicArn: topic, Protocol: 'sqs', Endpoint: queueArn, Attributes, ReturnSubscriptionArn: true }
     await this.#calls.call((abortSignal) => this.#calls.sns.send(new SubscribeCommand(input), { abortSignal }))
+    return true
   }
 
   async #findSubscription(topic: string, queueArn: string): Promise<string | undefined> {

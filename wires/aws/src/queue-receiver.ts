@@ -22,6 +22,7 @@ import type { AwsSettings } from './aws-options.ts'
 import type { Queue, Topology } from './aws-topology.ts'
 import { channelFinder } from './aws-names.ts'
 import { decodeMessage } from './message-body.ts'
+import { SubscriptionWatch } from './subscription-watch.ts'
 
 const fetchMax = 10
 const pauseMsMin = 100
@@ -51,6 +52,8 @@ export class QueueReceiver implements Receiver {
   /** Ends fetches that do not end by themselves after a stop. */
   readonly #hangUp = new AbortController()
   readonly #pollers = new Set<Promise<void>>()
+  /** Null where nothing is subscribed to. */
+  readonly #watch: SubscriptionWatch | null
   #inHand = 0
   #lost: string | null = null
   #failures = 0
@@ -66,6 +69,7 @@ export class QueueReceiver implements Receiver {
     )
     this.#queue = queue
     this.#lastGotMs = parts.context.env.elapsed()
+    this.#watch = watchOf(parts)
     this.#start()
   }
 
@@ -82,13 +86,13 @@ export class QueueReceiver implements Receiver {
     const { context, settings } = this.#parts
     this.#stop.abort()
     const cancel = context.env.timer(settings.waitMs + lateFetchMs, () => this.#hangUp.abort())
-    await Promise.all(this.#pollers)
+    await Promise.all([...this.#pollers, this.#watch?.stop()])
     cancel()
   }
 
   async health(): Promise<ReceiverHealth> {
     const { topology, context } = this.#parts
-    const problems: string[] = []
+    const problems = [...(this.#watch?.problems ?? [])]
     if (this.#lost !== null) problems.push(`the queue ${this.#queue.name} can not be fetched from: ${this.#lost}`)
     try {
       const { ready, all } = await topology.depth(this.#queue)
@@ -262,6 +266,17 @@ export class QueueReceiver implements Receiver {
   get #visibilitySeconds(): number {
     return Math.ceil(this.#parts.settings.visibilityMs / 1000)
   }
+}
+
+function watchOf({ topology, settings, context, subscription }: ReceiverParts): SubscriptionWatch | null {
+  if (settings.queues !== null) return null
+  const { service, types } = subscription
+  return new SubscriptionWatch({
+    context,
+    service,
+    everyMs: settings.checkEveryMs,
+    mend: () => topology.mend(service, types),
+  })
 }
 
 const rawOf = ({ Body = '', MessageAttributes }: Message) => ({

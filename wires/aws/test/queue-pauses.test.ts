@@ -30,7 +30,7 @@ async function pausesOf(fetches: readonly ('fails' | 'empty')[]): Promise<number
   const parts = {
     calls: { call } as unknown as AwsCalls,
     topology: {} as unknown as Topology,
-    settings: checkedOptions({}, 'sns'),
+    settings: checkedOptions({ queues: {} }, 'sqs'),
     context: { ...contextOf(), env },
     subscription: { service: 's', types: [{ type: 'a', patterns: null }], from: 'now', instance: 'i' } as const,
     deliver: async () => {},

@@ -75,16 +75,7 @@ export class Topology {
 
   /** Whether a service has a queue; none is made. */
   async hasQueue(service: string): Promise<boolean> {
-    const QueueName = queueName(this.#settings, service)
-    try {
-      await this.#calls.call((abortSignal) =>
-        this.#calls.sqs.send(new GetQueueUrlCommand({ QueueName }), { abortSignal }),
-      )
-      return true
-    } catch (error) {
-      if (isMissing(error)) return false
-      throw error
-    }
+    return (await this.#findQueue(queueName(this.#settings, service))) !== undefined
   }
 
   /** Somebody has removed something: it is looked up, and made, again. */
@@ -160,18 +151,23 @@ export class Topology {
     return undefined
   }
 
-  async #makeQueue(name: string): Promise<Queue> {
-    const { fifo, create, visibilityMs } = this.#settings
-    const find = () =>
-      this.#calls.call((abortSignal) =>
+  async #findQueue(name: string): Promise<Queue | undefined> {
+    try {
+      const { QueueUrl } = await this.#calls.call((abortSignal) =>
         this.#calls.sqs.send(new GetQueueUrlCommand({ QueueName: name }), { abortSignal }),
       )
-    try {
-      return { name, url: (await find()).QueueUrl! }
+      return { name, url: QueueUrl! }
     } catch (error) {
       if (!isMissing(error)) throw error
-      if (!create) return this.#incompatible(`the queue ${name} is missing`)
+      return undefined
     }
+  }
+
+  async #makeQueue(name: string): Promise<Queue> {
+    const { fifo, create, visibilityMs } = this.#settings
+    const there = await this.#findQueue(name)
+    if (there) return there
+    if (!create) return this.#incompatible(`the queue ${name} is missing`)
     // Deduplication by group and limits by group: what AWS calls high throughput.
     const fast = { DeduplicationScope: 'messageGroup', FifoThroughputLimit: 'perMessageGroupId' }
     const Attributes = {
@@ -187,7 +183,9 @@ export class Topology {
     } catch (error) {
       // Somebody else has just made it, with other attributes.
       if (!/QueueNameExists|QueueAlreadyExists/.test((error as Error).name)) throw error
-      return { name, url: (await find()).QueueUrl! }
+      const theirs = await this.#findQueue(name)
+      if (!theirs) throw error
+      return theirs
     }
   }
 

@@ -8,8 +8,8 @@ import {
   UnsubscribeCommand,
   type SNSClient,
 } from '@aws-sdk/client-sns'
-import { systemEnv, type EventRecord, type IncomingMessage, type WireNotice } from 'quadrille'
-import { until } from '@quadrille/brokers/wire-load'
+import { systemEnv, type IncomingMessage, type WireNotice } from 'quadrille'
+import { numbered, until } from '@quadrille/brokers/wire-load'
 import { sns } from '@quadrille/aws'
 import { clientFor, contextOf, snsClient } from './aws-setup.ts'
 import { startFauxqs, type Fauxqs } from './fauxqs-server.ts'
@@ -24,24 +24,6 @@ describe('a subscription to a topic of SNS', () => {
   after(async () => {
     client.destroy()
     await server.stop()
-  })
-
-  const eventOf = (id: string): EventRecord => ({
-    id,
-    type: 'a',
-    version: 1,
-    source: 's',
-    key: 'k',
-    correlationId: id,
-    causationId: null,
-    reaction: null,
-    hops: 0,
-    time: 0,
-    traceparent: null,
-    tracestate: null,
-    data: '{}',
-    extensions: null,
-    position: 1,
   })
 
   /** A service that receives, and a sender of its own. */
@@ -60,7 +42,8 @@ describe('a subscription to a topic of SNS', () => {
     })
     t.after(() => running.stop())
     const send = async (id: string) => {
-      assert.deepEqual(await sender.send([{ event: eventOf(id), dedupeId: id }]), [null])
+      const [event] = numbered(1, 0, { id })
+      assert.deepEqual(await sender.send([{ event: event!, dedupeId: id }]), [null])
     }
     const arrived = (id: string) => until(() => got.some(({ body }) => Buffer.from(body).includes(id)), `${id} arrives`)
     await send('before')

@@ -56,7 +56,7 @@ export async function tcpProxy(target: { readonly host?: string; readonly port: 
   await listening(server)
   const { port } = server.address() as AddressInfo
   const cut = () => {
-    for (const socket of sockets) socket.resetAndDestroy()
+    for (const socket of sockets) reset(socket)
     sockets.clear()
   }
   return {
@@ -79,6 +79,15 @@ export async function tcpProxy(target: { readonly host?: string; readonly port: 
       await closed
     },
   }
+}
+
+/**
+ * Ends a connection with a reset; one whose end is already on its way, without: there Node fails to reset (`EINVAL`), leaves the
+ * socket open, and the process turns round for ever at its exit.
+ */
+export function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 function listening(server: Server): Promise<void> {

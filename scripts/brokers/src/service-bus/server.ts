@@ -90,7 +90,7 @@ export async function startServiceBus(port = 0): Promise<ServiceBusServer> {
       server = undefined
       const closed = new Promise((done) => ended.close(done))
       for (const socket of sockets) {
-        socket.resetAndDestroy()
+        socket.destroy()
         // rhea would not notice, and go on with its heartbeats.
         socket.emit('end')
       }

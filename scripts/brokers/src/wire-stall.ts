@@ -1,8 +1,10 @@
 /** A broker that stalls: its connections stay open, and what is sent is neither taken nor refused. */
 import assert from 'node:assert/strict'
-import { event, service, silentLogger, start, type App, type Wire } from 'quadrille'
+import { event, service, silentLogger, sleep, start, systemEnv, type App, type Wire, type WireNotice } from 'quadrille'
 import * as z from 'zod'
+import type { Broker } from './process.ts'
 import { until } from './wire-load.ts'
+import { quietContext } from './wire-world.ts'
 
 /** What stalls: the sender's wire is behind the proxy, the receiver's is not. */
 export interface Stall {
@@ -70,3 +72,34 @@ function assertEachOnce(heard: readonly Heard[]): void {
       Array.from({ length: total / keys }, (_, index) => index * keys + key),
     )
 }
+
+/** A wire that is closed while its server is frozen leaves no connection open, so that its process can end. */
+export async function closesWhileFrozen(broker: Broker, connect: () => Wire): Promise<void> {
+  for (const noticed of [false, true]) {
+    const before = openConnections()
+    const wire = connect()
+    const notices: WireNotice[] = []
+    await wire.open({ ...quietContext, sends: ['a'], notice: (notice) => notices.push(notice) })
+    const types = [{ type: 'a', patterns: null }]
+    const from = wire.capabilities.from[0]!
+    const receiver = await wire.receive(
+      { service: 'shop.orders', types, from, instance: systemEnv.uuid() },
+      async () => {},
+    )
+    broker.freeze()
+    try {
+      if (noticed) {
+        const problems = async () => [...(await receiver.health()).problems, ...(await wire.health()).problems]
+        await until(async () => notices.length > 0 || (await problems()).length > 0, 'it is noticed')
+        // By then a client is in the middle of connecting again; nothing tells when.
+        await sleep(systemEnv, 1_000)
+      }
+      await wire.close()
+      await until(() => openConnections() <= before, `noticed: ${noticed}; all connections are closed`)
+    } finally {
+      broker.thaw()
+    }
+  }
+}
+
+const openConnections = (): number => process.getActiveResourcesInfo().filter((type) => type === 'TCPSocketWrap').length

@@ -15,6 +15,7 @@ import { byName, DeliveryLine, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { consumerName, fromNatsMessage, typeOfSubject } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
+import { closeConnection } from './nats-connection.ts'
 import { ensureConsumer, settleMs, wireError, writePosition } from './nats-topology.ts'
 
 /** A message in our hands, and until when it is ours. */
@@ -333,7 +334,7 @@ export class NatsReceiver implements Receiver {
     for (const cancel of this.#timers) cancel()
     // Without a connection there is nobody to tell: the leases end by themselves.
     if (this.#connected) await Promise.race([this.#farewell(), sleep(context.env, closeMs)])
-    await connection.close()
+    await closeConnection(connection)
     closed(this)
   }
 

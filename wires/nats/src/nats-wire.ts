@@ -1,9 +1,10 @@
 /** The wire: one connection that sends, and one for each subscription. */
 import { jetstreamManager, type JetStreamManager, type StreamInfo } from '@nats-io/jetstream'
-import { connect, millis, type NatsConnection } from '@nats-io/transport-node'
+import { millis, type NatsConnection } from '@nats-io/transport-node'
 import { QuadrilleError, sendByKey, sleep } from 'quadrille'
 import type { Deliver, OutgoingMessage, Receiver, Subscription } from 'quadrille'
 import type { Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
+import { closeConnection, openConnection } from './nats-connection.ts'
 import { toNatsMessage } from './nats-message.ts'
 import { natsSettings, type NatsOptions, type NatsSettings } from './nats-options.ts'
 import { NatsPublisher, nobody } from './nats-publisher.ts'
@@ -53,7 +54,7 @@ export class NatsWire implements Wire {
 
   async open(context: WireContext): Promise<void> {
     const { name, timeoutMs } = this.#settings
-    const connection = await this.#connect()
+    const connection = await openConnection(this.#settings)
     try {
       const manager = await jetstreamManager(connection, { timeout: timeoutMs })
       this.#stream = await ensureStream(manager, this.#settings)
@@ -61,7 +62,7 @@ export class NatsWire implements Wire {
       const publisher = new NatsPublisher({ connection, env: context.env, timeoutMs, inboxPrefix })
       this.#link = { context, connection, manager, publisher }
     } catch (error) {
-      await connection.close()
+      await closeConnection(connection)
       throw wireError(name, error)
     }
     this.#closing = false
@@ -74,8 +75,9 @@ export class NatsWire implements Wire {
     await Promise.all([...this.#receivers].map((receiver) => receiver.stop()))
     const link = this.#link
     this.#link = null
-    await link?.connection.close()
-    link?.publisher.close()
+    if (!link) return
+    await closeConnection(link.connection)
+    link.publisher.close()
   }
 
   async send(messages: readonly OutgoingMessage[]): Promise<readonly (QuadrilleError | null)[]> {
@@ -89,7 +91,7 @@ export class NatsWire implements Wire {
     const context = this.#link?.context
     if (!context) throw new QuadrilleError('WIRE_UNREACHABLE', { wire: this.name, message: 'it is not open' })
     const receiver = new NatsReceiver({
-      connection: await this.#connect(),
+      connection: await openConnection(this.#settings),
       settings: this.#settings,
       subscription,
       context,
@@ -121,15 +123,6 @@ export class NatsWire implements Wire {
       }
     } catch (error) {
       return { problems: [`the stream does not answer: ${(error as Error).message}`], facts: {} }
-    }
-  }
-
-  async #connect(): Promise<NatsConnection> {
-    try {
-      return await connect({ name: 'quadrille', ...this.#settings.connection })
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      throw new QuadrilleError('WIRE_UNREACHABLE', { wire: this.name, message }, error)
     }
   }
 

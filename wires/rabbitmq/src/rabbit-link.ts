@@ -6,7 +6,8 @@
  * `setUp` runs after every connect: it makes what is needed and returns the channel. While `down` it is tried again, with
  * a pause that grows, until `close()`.
  */
-import { connect, type Channel, type ChannelModel } from 'amqplib'
+import type { Duplex } from 'node:stream'
+import { connect, type Channel, type ChannelModel, type Connection } from 'amqplib'
 import { QuadrilleError, sleep, type Env } from 'quadrille'
 import type { RabbitSettings } from './rabbit-options.ts'
 
@@ -135,7 +136,7 @@ export class RabbitLink<C extends Channel> {
   }
 }
 
-/** Closes what may be dead already; does not wait for long. */
+/** Closes what may be dead already; does not wait for long, and leaves no socket that would keep the process. */
 async function farewell(env: Env, { model, channel }: { model: ChannelModel; channel?: Channel }): Promise<void> {
   model.on('error', () => {})
   const closed = Promise.resolve(channel?.close())
@@ -143,6 +144,8 @@ async function farewell(env: Env, { model, channel }: { model: ChannelModel; cha
     .then(() => model.close())
     .catch(() => {})
   await Promise.race([closed, sleep(env, closeMs)])
+  // The client has it, but not in its types; it would wait for ever for a broker that is frozen.
+  ;(model.connection as Connection & { readonly stream: Duplex }).stream.destroy()
 }
 
 /** Waits no longer than the timeout: a broker that has accepted a connection may still never answer. */

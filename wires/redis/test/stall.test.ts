@@ -1,7 +1,8 @@
 /** A Redis server that stalls: TCP is frozen, and nothing is answered. */
 import { test } from 'node:test'
 import { realBroker } from '@quadrille/brokers'
-import { stallsAndThaws } from '@quadrille/brokers/wire-stall'
+import { closesWhileFrozen, stallsAndThaws } from '@quadrille/brokers/wire-stall'
+import { redis } from '../src/index.ts'
 import { redisPlace } from './redis-harness.ts'
 
 const server = realBroker('redis')
@@ -16,4 +17,10 @@ test('a frozen server holds up nothing but what is sent to it, and gets all of i
   })
   const [sender, receiver] = [place.connect(), place.connect()]
   await stallsAndThaws({ sender, receiver, proxy: place.proxyOf(sender) })
+})
+
+test('a wire that is closed while the server is frozen leaves no connection open', limit, async (t) => {
+  const broker = await server.start()
+  t.after(() => broker.stop())
+  await closesWhileFrozen(broker, () => redis({ url: broker.url }))
 })

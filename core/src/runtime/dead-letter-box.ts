@@ -1,6 +1,6 @@
 /** Dead letters: listing, redriving and discarding. Works on any process; readers notice what has become due. */
 import { Buffer } from 'node:buffer'
-import { QuadrilleError } from '../base/index.ts'
+import { QuadrilleError, refuseUnknown } from '../base/index.ts'
 import { partitionOf } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
@@ -14,7 +14,6 @@ import type { Publishing } from './publishing.ts'
 import type { Settings } from './settings.ts'
 import { laneOf, waitsForTurn, workId, type FailedTry, type WorkBody } from './work.ts'
 import { receiveScope } from './wires/intake.ts'
-import { refuseUnknown } from '../service/option-names.ts'
 
 const pageSize = 200
 const listDefault = 100

@@ -1,7 +1,7 @@
 /** Which dead letters are meant. A name that is written wrongly, or has no value, must not mean "all of them". */
 import type { DeadLetterFilter } from './app.ts'
 import type { DeadBody } from './failure-step.ts'
-import { refuseOption, refuseUnknown } from '../service/option-names.ts'
+import { refuseOption, refuseUnknown } from '../base/index.ts'
 
 const conditions = {
   id: (_body, id) => id,

@@ -1,9 +1,16 @@
 /** The options of start(), checked and with every value filled in. */
-import { consoleLogger, durationMs, QuadrilleError, systemEnv, type Env, type Logger } from '../base/index.ts'
+import {
+  consoleLogger,
+  durationMs,
+  QuadrilleError,
+  refuseUnknown,
+  systemEnv,
+  type Env,
+  type Logger,
+} from '../base/index.ts'
 import type { AnyService, ReactionPolicy } from '../service/index.ts'
 import type { RetentionOptions, StartOptions } from './app.ts'
 import type { Hooks } from './hooks.ts'
-import { refuseUnknown } from '../service/option-names.ts'
 import type { Tracing } from './tracing.ts'
 import { wireSettings, type WireSettings } from './wires/wire-options.ts'
 

@@ -1,6 +1,6 @@
 /** Policies: plain data beside the handler that says how a reaction behaves under load and failure. */
-import { durationMs, type Duration } from '../base/index.ts'
-import { policyNames, refuseOption as refuse, refuseUnknown, type OptionsOf } from './option-names.ts'
+import { durationMs, refuseOption as refuse, refuseUnknown, type Duration, type OptionsOf } from '../base/index.ts'
+import { policyNames } from './policy-names.ts'
 
 /** How a failing event is tried again: exponential backoff with full jitter. */
 export interface RetryPolicy {

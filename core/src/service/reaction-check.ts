@@ -1,7 +1,7 @@
 /** Refuses declarations that can not work, at the moment and place of the declaration. */
-import { durationMs, QuadrilleError } from '../base/index.ts'
+import { durationMs, QuadrilleError, refuseOption, refuseUnknown } from '../base/index.ts'
 import { matchesPattern, triggerText, type AnyContract, type AnyPattern } from '../contracts/index.ts'
-import { policyNames, refuseOption, refuseUnknown } from './option-names.ts'
+import { policyNames } from './policy-names.ts'
 import { effectivePolicy, type BatchPolicy, type CoalescePolicy } from './policy.ts'
 import { emitsOf, triggersOf, type OnReaction, type Reaction, type Undo } from './reaction.ts'
 import type { AllOptions, DeadlineOptions, OnOptions } from './service.ts'

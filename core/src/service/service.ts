@@ -1,10 +1,10 @@
 /** Services: a name and a list of reactions, written so that the types follow what is declared. */
-import { durationMs, QuadrilleError, type DbAdapter, type Duration } from '../base/index.ts'
+import { durationMs, QuadrilleError, refuseUnknown, type DbAdapter, type Duration } from '../base/index.ts'
 import { type AnyContract, type AnyPattern, type DataOf, type Emitted } from '../contracts/index.ts'
 import { checkReaction, checkWritten } from './reaction-check.ts'
 import { callerPlace } from './place.ts'
 import { describeReaction, type ServiceDescription } from './describe.ts'
-import { policyNames, refuseUnknown } from './option-names.ts'
+import { policyNames } from './policy-names.ts'
 import { effectivePolicy, type BatchPolicy, type CoalescePolicy, type ReactionPolicy } from './policy.ts'
 import type { CallContext, HandlerContext, JoinReaction, Reaction } from './reaction.ts'
 

@@ -202,3 +202,16 @@ it('a file that can not be opened is a LEDGER_UNREACHABLE that names it', async 
   })
   folder.remove()
 })
+
+it('options that make no sense are refused', () => {
+  const wrong: readonly [string, object][] = [
+    [undefined as never, {}],
+    ['', {}],
+    ['a.db', { synchronous: 'normal' }],
+    ['a.db', { busyWait: '5s' }],
+    ['a.db', { tailEvents: -1 }],
+    ['a.db', { cacheBytes: Number.NaN }],
+  ]
+  for (const [path, options] of wrong)
+    assert.throws(() => sqlite(path, options), { code: 'OPTION_INVALID' }, `${path} ${JSON.stringify(options)}`)
+})

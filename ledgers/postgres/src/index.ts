@@ -1,5 +1,14 @@
 /** `@quadrille/postgres`: the ledger on PostgreSQL. */
-import { durationMs, QuadrilleError, systemEnv, type Duration, type Ledger } from 'quadrille'
+import {
+  durationMs,
+  numberOption,
+  QuadrilleError,
+  refuseOption,
+  refuseUnknown,
+  systemEnv,
+  type Duration,
+  type Ledger,
+} from 'quadrille'
 import { parse } from 'pg-connection-string'
 import type pg from 'pg'
 import { PostgresLedger, type PostgresLedgerSettings } from './postgres-ledger.ts'
@@ -69,20 +78,35 @@ export function migrationSql(url: string, options: PostgresOptions = {}): Promis
   return new PostgresLedger(settingsOf(url, options)).migrationSql(systemEnv)
 }
 
+const optionNames: Readonly<Record<keyof PostgresOptions, true>> = {
+  schema: true,
+  connections: true,
+  listen: true,
+  migrate: true,
+  connectWait: true,
+  statementTimeout: true,
+  idleTimeout: true,
+  tailEvents: true,
+  tailBytes: true,
+}
+
 function settingsOf(url: string, options: PostgresOptions): PostgresLedgerSettings {
+  refuseUnknown(options, optionNames, { of: 'postgres()' })
   const client = clientOf(url)
+  const number = (option: 'connections' | 'tailEvents' | 'tailBytes', otherwise: number, min = 0) =>
+    numberOption(options[option] ?? otherwise, { option, min })
   return {
     ledger: `postgres ${placeOf(client)} ${options.schema ?? 'quadrille'}`,
     client,
     names: schemaNames(options.schema ?? 'quadrille'),
-    transactions: wholeNumber('connections', options.connections ?? 8),
+    transactions: number('connections', 8, 1),
     listen: options.listen === false ? undefined : options.listen === undefined ? client : clientOf(options.listen),
     migrates: options.migrate ?? true,
     connectWaitMs: durationMs(options.connectWait ?? '10s', 'connectWait'),
     statementMs: durationMs(options.statementTimeout ?? '30s', 'statementTimeout'),
     idleMs: durationMs(options.idleTimeout ?? '60s', 'idleTimeout'),
-    tailEvents: options.tailEvents ?? 65_536,
-    tailBytes: options.tailBytes ?? 64 * 1024 * 1024,
+    tailEvents: number('tailEvents', 65_536),
+    tailBytes: number('tailBytes', 64 * 1024 * 1024),
   }
 }
 
@@ -94,6 +118,7 @@ function clientOf(url: string): pg.ClientConfig {
     const expected = `a connection string such as postgres://user@host/database (${why})`
     return new QuadrilleError('OPTION_INVALID', { option: 'url', value: '(not shown)', expected }, cause)
   }
+  if (typeof url !== 'string') refuseOption(url, 'url', 'a connection string such as postgres://user@host/database')
   // The parser takes any text for the name of a database on a host that is called base.
   if (!connectionStrings.test(url)) throw refused('it begins with postgres://')
   try {
@@ -113,9 +138,4 @@ function clientOf(url: string): pg.ClientConfig {
 function placeOf({ connectionString }: pg.ClientConfig): string {
   const { host, port, database } = parse(connectionString ?? '')
   return `${host ?? process.env['PGHOST'] ?? 'localhost'}:${port || process.env['PGPORT'] || 5432}/${database ?? ''}`
-}
-
-function wholeNumber(option: string, value: number): number {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  throw new QuadrilleError('OPTION_INVALID', { option, value: String(value), expected: 'a whole number from 1' })
 }

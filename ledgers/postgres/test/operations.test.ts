@@ -278,6 +278,9 @@ describe('options', () => {
       ['postgres://host:port/db', {}],
       ['not an address', {}],
       ['mysql://host/db', {}],
+      [undefined as never, {}],
+      [serverUrl, { conections: 4 } as object],
+      [serverUrl, { tailBytes: Number.NaN }],
     ]
     for (const [url, options] of wrong)
       assert.throws(() => postgres(url, options), refusedWith('OPTION_INVALID'), `${url} ${JSON.stringify(options)}`)

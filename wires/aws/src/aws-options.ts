@@ -1,7 +1,7 @@
 /** What the wires to SNS and SQS can be told, and what they work with after checking. */
 import type { SNSClientConfig } from '@aws-sdk/client-sns'
 import type { SQSClientConfig } from '@aws-sdk/client-sqs'
-import { durationMs, QuadrilleError, type Duration } from 'quadrille'
+import { durationMs, numberOption, refuseOption, refuseUnknown, type Duration, type NumberRule } from 'quadrille'
 
 /** Options of {@link sns}, and of {@link sqs}. */
 export interface AwsOptions {
@@ -82,32 +82,43 @@ export interface AwsSettings {
 /** All that one call of SNS or SQS takes, and the most of one message by default. */
 export const requestBytesMax = 262_144
 
+type Range = Pick<NumberRule, 'min' | 'max'>
+
 function routesOf(queues: SqsOptions['queues'] | undefined): AwsSettings['queues'] {
   if (queues === undefined || typeof queues === 'function') return queues ?? null
   const map = new Map(Object.entries(queues))
   return (type) => map.get(type) ?? []
 }
 
-interface Range {
-  readonly option: string
-  readonly min: number
-  readonly max: number
-}
-
-function within(value: number, { option, min, max }: Range): number {
-  if (Number.isFinite(value) && value >= min && value <= max) return value
-  throw new QuadrilleError('OPTION_INVALID', { option, value: String(value), expected: `${min} to ${max}` })
-}
+const optionNames = {
+  name: true,
+  client: true,
+  prefix: true,
+  fifo: true,
+  create: true,
+  raw: true,
+  receiveBy: true,
+  visibility: true,
+  wait: true,
+  pollers: true,
+  timeout: true,
+  checkEvery: true,
+  messageBytesMax: true,
+} satisfies Readonly<Record<keyof AwsOptions, true>>
 
 /** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`. */
-export function checkedOptions(options: AwsOptions & Partial<SqsOptions>, name: string): AwsSettings {
+export function checkedOptions(options: AwsOptions & Partial<SqsOptions>, name: 'sns' | 'sqs'): AwsSettings {
+  const known = name === 'sns' ? optionNames : { ...optionNames, queues: true }
+  refuseUnknown<AwsOptions>(options, known, { of: `${name}()` })
+  const { queues } = options
+  if (name === 'sqs' && (queues === null || !['object', 'function'].includes(typeof queues)))
+    refuseOption(queues, 'queues', 'services by type, such as { "order.created": ["payments"] }, or a function')
   const prefix = options.prefix ?? 'quadrille-'
   if (!/^[A-Za-z0-9_-]{0,40}$/.test(prefix)) {
-    const expected = 'up to 40 letters, digits, hyphens and underscores'
-    throw new QuadrilleError('OPTION_INVALID', { option: 'prefix', value: prefix, expected })
+    refuseOption(prefix, 'prefix', 'up to 40 letters, digits, hyphens and underscores')
   }
-  const ms = (option: 'visibility' | 'wait' | 'timeout' | 'checkEvery', fallback: Duration) =>
-    durationMs(options[option] ?? fallback, option)
+  const ms = (option: 'visibility' | 'wait' | 'timeout' | 'checkEvery', fallback: Duration, range: Range) =>
+    numberOption(durationMs(options[option] ?? fallback, option), { ...range, option: `${option}, in ms,` })
   return {
     name: options.name ?? name,
     client: options.client ?? {},
@@ -116,12 +127,12 @@ export function checkedOptions(options: AwsOptions & Partial<SqsOptions>, name: 
     create: options.create ?? true,
     raw: options.raw ?? true,
     receiveBy: options.receiveBy ?? 'polling',
-    visibilityMs: within(ms('visibility', '30s'), { option: 'visibility', min: 3_000, max: 43_200_000 }),
-    waitMs: within(ms('wait', '5s'), { option: 'wait', min: 0, max: 20_000 }),
-    pollers: within(Math.trunc(options.pollers ?? 8), { option: 'pollers', min: 1, max: 50 }),
-    timeoutMs: within(ms('timeout', '10s'), { option: 'timeout', min: 100, max: 300_000 }),
-    checkEveryMs: within(ms('checkEvery', '1m'), { option: 'checkEvery', min: 100, max: 86_400_000 }),
-    messageBytesMax: within(options.messageBytesMax ?? requestBytesMax, {
+    visibilityMs: ms('visibility', '30s', { min: 3_000, max: 43_200_000 }),
+    waitMs: ms('wait', '5s', { min: 0, max: 20_000 }),
+    pollers: numberOption(options.pollers ?? 8, { option: 'pollers', min: 1, max: 50 }),
+    timeoutMs: ms('timeout', '10s', { min: 100, max: 300_000 }),
+    checkEveryMs: ms('checkEvery', '1m', { min: 100, max: 86_400_000 }),
+    messageBytesMax: numberOption(options.messageBytesMax ?? requestBytesMax, {
       option: 'messageBytesMax',
       min: 1_024,
       max: 1_048_576,

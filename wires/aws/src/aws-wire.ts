@@ -279,7 +279,7 @@ export class AwsWire implements Wire {
  * ```
  */
 export function sns(options: AwsOptions = {}): AwsWire {
-  const settings = checkedOptions({ ...options }, 'sns')
+  const settings = checkedOptions(options, 'sns')
   if (settings.messageBytesMax <= requestBytesMax) return new AwsWire({ ...settings, queues: null })
   const expected = `at most ${requestBytesMax} with SNS`
   throw new QuadrilleError('OPTION_INVALID', {

@@ -132,6 +132,10 @@ test('options that make no sense are refused', () => {
     () => sns({ prefix: 'a.b' }),
     () => sns({ messageBytesMax: 262_145 }),
     () => sqs({ queues: {}, messageBytesMax: 1_048_577 }),
+    () => sqs({} as never),
+    () => sqs({ queues: 5 as never }),
+    () => sns({ queues: {} } as never),
+    () => sns({ prefx: 'a' } as never),
   ])
     assert.throws(fails, (error) => isQuadrilleError(error, 'OPTION_INVALID'))
   assert.equal(sqs({ queues: {}, messageBytesMax: 1_048_576 }).capabilities.messageBytesMax, 1_048_576)

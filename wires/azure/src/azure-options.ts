@@ -1,6 +1,6 @@
 /** What the wire to Service Bus can be told, and what it works with after checking. */
 import type { ServiceBusAdministrationClient, ServiceBusClient, ServiceBusClientOptions } from '@azure/service-bus'
-import { durationMs, QuadrilleError, type Duration } from 'quadrille'
+import { durationMs, numberOption, refuseOption, refuseUnknown, type Duration, type NumberRule } from 'quadrille'
 
 /** What the SDK takes for the identity of a program: mostly a `DefaultAzureCredential` of `@azure/identity`. */
 export type Credential = ConstructorParameters<typeof ServiceBusClient>[1]
@@ -71,37 +71,46 @@ export interface AzureSettings {
   readonly administration: ServiceBusAdministrationClient | null
 }
 
-interface Range {
-  readonly option: string
-  readonly min: number
-  readonly max: number
+const optionNames: Readonly<Record<keyof ServiceBusOptions, true>> = {
+  name: true,
+  connectionString: true,
+  namespace: true,
+  credential: true,
+  topic: true,
+  sessions: true,
+  receivers: true,
+  fields: true,
+  create: true,
+  receiveBy: true,
+  lock: true,
+  dedupe: true,
+  timeout: true,
+  messageBytesMax: true,
+  stalled: true,
+  client: true,
+  administration: true,
 }
-
-const wrong = (option: string, value: unknown, expected: string): never => {
-  throw new QuadrilleError('OPTION_INVALID', { option, value: String(value), expected })
-}
-
-const within = (value: number, { option, min, max }: Range): number =>
-  Number.isFinite(value) && value >= min && value <= max ? value : wrong(option, value, `${min} to ${max}`)
 
 function sessionsOf(sessions: number | 'key' = 32): number | 'key' {
   if (sessions === 'key') return sessions
-  return Number.isInteger(sessions)
-    ? within(sessions, { option: 'sessions', min: 1, max: 1_000 })
-    : wrong('sessions', sessions, "a whole number, or 'key'")
+  return numberOption(sessions, { option: "sessions (or 'key')", min: 1, max: 1_000 })
 }
 
 const topicName = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?$/
 
 /** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`. */
 export function checkedOptions(options: ServiceBusOptions): AzureSettings {
+  refuseUnknown(options, optionNames, { of: 'serviceBus()' })
   const { connectionString, namespace, credential, topic = 'quadrille' } = options
   if (connectionString === undefined && (namespace === undefined || credential === undefined)) {
-    wrong('connectionString', 'missing', 'a connection string, or namespace and credential')
+    refuseOption('missing', 'connectionString', 'a connection string, or namespace and credential')
   }
-  if (!topicName.test(topic)) wrong('topic', topic, 'letters, digits, full stops, hyphens and underscores')
-  const ms = (option: 'lock' | 'dedupe' | 'timeout' | 'stalled', fallback: Duration, range: Omit<Range, 'option'>) =>
-    within(durationMs(options[option] ?? fallback, option), { option, ...range })
+  if (!topicName.test(topic)) refuseOption(topic, 'topic', 'letters, digits, full stops, hyphens and underscores')
+  const ms = (
+    option: 'lock' | 'dedupe' | 'timeout' | 'stalled',
+    fallback: Duration,
+    range: Omit<NumberRule, 'option'>,
+  ) => numberOption(durationMs(options[option] ?? fallback, option), { ...range, option: `${option}, in ms,` })
   return {
     name: options.name ?? 'servicebus',
     connectionString: connectionString ?? null,
@@ -109,14 +118,14 @@ export function checkedOptions(options: ServiceBusOptions): AzureSettings {
     credential: credential ?? null,
     topic,
     sessions: sessionsOf(options.sessions),
-    receivers: within(Math.trunc(options.receivers ?? 32), { option: 'receivers', min: 1, max: 1_000 }),
+    receivers: numberOption(options.receivers ?? 32, { option: 'receivers', min: 1, max: 1_000 }),
     fields: options.fields ?? [],
     create: options.create ?? true,
     receiveBy: options.receiveBy ?? 'polling',
     lockMs: ms('lock', '30s', { min: 5_000, max: 300_000 }),
     dedupeMs: ms('dedupe', '10m', { min: 20_000, max: 604_800_000 }),
     timeoutMs: ms('timeout', '10s', { min: 500, max: 60_000 }),
-    messageBytesMax: within(options.messageBytesMax ?? 262_144, {
+    messageBytesMax: numberOption(options.messageBytesMax ?? 262_144, {
       option: 'messageBytesMax',
       min: 1_024,
       max: 104_857_600,

@@ -135,6 +135,7 @@ test('options that make no sense are refused', () => {
     { lock: '6m' },
     { dedupe: '10s' },
     { dedupe: '8d' },
+    { recievers: 3 } as object,
   ]
   for (const options of wrong)
     assert.throws(

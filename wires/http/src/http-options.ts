@@ -1,5 +1,5 @@
 /** What an HTTP wire can be told, and what it works with after checking. */
-import { durationMs, QuadrilleError, type Duration } from 'quadrille'
+import { durationMs, numberOption, refuseOption, refuseUnknown, type Duration } from 'quadrille'
 import { secretKey } from './webhook-signature.ts'
 
 /**
@@ -92,28 +92,67 @@ export interface EndpointRules {
 const bodyBytesMax = 1_048_576
 const modes: readonly string[] = ['structured', 'binary', 'batch'] satisfies HttpMode[]
 
-const wrong = (option: string, value: unknown, expected: string): never => {
-  throw new QuadrilleError('OPTION_INVALID', { option, value: String(value), expected })
+const optionNames: Readonly<Record<keyof HttpOptions, true>> = {
+  name: true,
+  target: true,
+  endpoint: true,
 }
 
-function whole(option: string, value: number, max: number): number {
-  return Number.isInteger(value) && value >= 1 && value <= max ? value : wrong(option, value, `1 to ${max}`)
+const targetNames: Readonly<Record<keyof HttpTargetOptions, true>> = {
+  url: true,
+  mode: true,
+  secret: true,
+  headers: true,
+  timeout: true,
+  concurrency: true,
+  batchMax: true,
+  bodyBytesMax: true,
+  origin: true,
+  fetch: true,
 }
 
-const keysOf = (option: string, secret: string | readonly string[] | undefined): Uint8Array[] =>
-  (secret === undefined ? [] : typeof secret === 'string' ? [secret] : secret).map(
-    (one) => secretKey(one) ?? wrong(option, 'a text that is no key', 'whsec_ and at least 24 bytes in base64'),
-  )
+const endpointNames: Readonly<Record<keyof HttpEndpointOptions, true>> = {
+  secret: true,
+  tolerance: true,
+  authorize: true,
+  origins: true,
+  requestsPerMinute: true,
+  bodyBytesMax: true,
+  concurrency: true,
+}
+
+const keyExpected = 'whsec_ and at least 24 bytes in base64, or no such option'
+
+const whole = (option: string, value: number, max: number): number => numberOption(value, { option, min: 1, max })
+
+function keysOf(option: string, options: { readonly secret?: string | readonly string[] }): Uint8Array[] {
+  if (!Object.hasOwn(options, 'secret')) return []
+  // Mostly a variable of the environment that is not set: without a word nothing would be signed, and anything accepted.
+  const secrets = [options.secret ?? []].flat()
+  if (secrets.length === 0) refuseOption(options.secret, option, keyExpected)
+  return secrets.map((one) => secretKey(String(one)) ?? refuseOption('a text that is no key', option, keyExpected))
+}
 
 /** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`. */
-export function checkedTarget(options: HttpTargetOptions): Target {
+export function checkedOptions(options: HttpOptions) {
+  refuseUnknown(options, optionNames, { of: 'http()' })
+  const { name = 'http', target, endpoint } = options
+  return {
+    name,
+    target: target === undefined ? null : checkedTarget(target),
+    endpoint: endpoint === undefined ? null : checkedEndpoint(endpoint),
+  }
+}
+
+function checkedTarget(options: HttpTargetOptions): Target {
+  refuseUnknown(options, targetNames, { of: 'http()', path: 'target' })
   const mode = options.mode ?? 'structured'
-  if (!modes.includes(mode)) wrong('target.mode', mode, modes.join(', '))
-  const url = URL.parse(String(options.url)) ?? wrong('target.url', options.url, 'an absolute URL')
-  if (!['http:', 'https:'].includes(url.protocol)) wrong('target.url', options.url, 'http: or https:')
-  const keys = keysOf('target.secret', options.secret)
+  if (!modes.includes(mode)) refuseOption(mode, 'target.mode', modes.join(', '))
+  const url = URL.parse(String(options.url)) ?? refuseOption(options.url, 'target.url', 'an absolute URL')
+  if (!['http:', 'https:'].includes(url.protocol)) refuseOption(options.url, 'target.url', 'http: or https:')
+  const keys = keysOf('target.secret', options)
   if (mode === 'binary' && keys.length > 0) {
-    wrong('target.mode', mode, 'structured or batch with a secret: the signature covers only the body')
+    refuseOption(mode, 'target.mode', 'structured or batch with a secret: the signature covers only the body')
   }
   const { headers = {}, fetch = globalThis.fetch } = options
   return {
@@ -130,11 +169,11 @@ export function checkedTarget(options: HttpTargetOptions): Target {
   }
 }
 
-/** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`. */
-export function checkedEndpoint(options: HttpEndpointOptions): EndpointRules {
+function checkedEndpoint(options: HttpEndpointOptions): EndpointRules {
+  refuseUnknown(options, endpointNames, { of: 'http()', path: 'endpoint' })
   const { requestsPerMinute } = options
   return {
-    keys: keysOf('endpoint.secret', options.secret),
+    keys: keysOf('endpoint.secret', options),
     toleranceMs: durationMs(options.tolerance ?? '5m', 'endpoint.tolerance'),
     authorize: options.authorize ?? (() => true),
     origins: options.origins ?? [],

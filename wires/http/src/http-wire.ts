@@ -1,7 +1,7 @@
 /** The HTTP wire: a target that events are posted to, an endpoint that takes them, or both. */
 import { QuadrilleError, type Deliver, type OutgoingMessage, type Receiver, type Subscription } from 'quadrille'
 import type { Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
-import { checkedEndpoint, checkedTarget, type HttpOptions, type Target } from './http-options.ts'
+import { checkedOptions, type HttpOptions, type Target } from './http-options.ts'
 import { bodyOf, WebhookEndpoint, type BodyReader, type Route } from './webhook-endpoint.ts'
 import { WebhookTarget } from './webhook-target.ts'
 
@@ -18,11 +18,10 @@ export class HttpWire implements Wire {
   #context: WireContext | undefined
 
   constructor(options: HttpOptions) {
-    this.name = options.name ?? 'http'
-    this.#targetOptions = options.target ? checkedTarget(options.target) : null
-    this.#endpoint = options.endpoint
-      ? new WebhookEndpoint(checkedEndpoint(options.endpoint), () => this.#context)
-      : null
+    const { name, target, endpoint } = checkedOptions(options)
+    this.name = name
+    this.#targetOptions = target
+    this.#endpoint = endpoint && new WebhookEndpoint(endpoint, () => this.#context)
     this.capabilities = {
       // A request is answered after the commit, and the next one of its key is sent after the answer.
       order: 'always',

@@ -328,12 +328,22 @@ test('options that make no sense are refused', () => {
     { concurrency: 1001 },
     { batchMax: 1.5 },
     { mode: 'xml' as never },
+    { secret: undefined as never },
+    { secret: [] },
+    { secret: [undefined as never] },
+    { timout: '1s' } as object,
   ]
   for (const target of wrong)
     assert.throws(
       () => http({ target: { url: 'http://localhost', ...target } }),
       (error) => isQuadrilleError(error, 'OPTION_INVALID'),
     )
+})
+
+test('an endpoint whose secret is not set is refused: it would accept everything', () => {
+  for (const endpoint of [{ secret: undefined as never }, { secret: [] }, { secrt: secret }])
+    assert.throws(() => http({ endpoint }), { code: 'OPTION_INVALID', message: /endpoint\.secr/ })
+  assert.throws(() => http({ tagret: {} } as object), { code: 'OPTION_INVALID', message: /did you mean target/ })
 })
 
 test('what Retry-After says', () => {

@@ -1,6 +1,6 @@
 /** What a user says about Kafka, checked, with defaults filled in. */
 import type { ConnectionOptions } from 'node:tls'
-import { QuadrilleError } from 'quadrille'
+import { numberOption, QuadrilleError, refuseOption, refuseUnknown } from 'quadrille'
 
 /** How to log in. Secrets may be functions, asked at each connection. */
 export interface KafkaSasl {
@@ -70,19 +70,51 @@ export interface KafkaSettings {
   readonly requestMs: number
 }
 
+const optionNames: Readonly<Record<keyof KafkaOptions, true>> = {
+  brokers: true,
+  name: true,
+  clientId: true,
+  sasl: true,
+  tls: true,
+  topic: true,
+  group: true,
+  topics: true,
+  messageBytesMax: true,
+  sessionMs: true,
+  requestMs: true,
+}
+
+const saslNames: Readonly<Record<keyof KafkaSasl, true>> = {
+  mechanism: true,
+  username: true,
+  password: true,
+  token: true,
+  extensions: true,
+}
+
+const topicNames: Readonly<Record<keyof KafkaTopicOptions, true>> = {
+  partitions: true,
+  replicas: true,
+  settings: true,
+}
+
+const brokersExpected = "a list of brokers as 'host:port'"
 const retryDelayMs = 100
 const legalTopic = /^[a-zA-Z0-9._-]{1,249}$/
 
 /** @throws QuadrilleError `OPTION_INVALID`. */
 export function settingsOf(options: KafkaOptions): KafkaSettings {
+  refuseUnknown(options, optionNames, { of: 'kafka()' })
   const name = options.name ?? 'kafka'
-  const brokers: readonly string[] = options.brokers ?? []
+  if (!Array.isArray(options.brokers)) refuseOption(options.brokers, 'brokers', brokersExpected)
+  const { brokers } = options
   const malformed = brokers.find((broker) => !/^[^\s:/]+:\d+$|^\[[^\]]+\]:\d+$/.test(broker))
   if (brokers.length === 0 || malformed !== undefined)
-    invalid('brokers', JSON.stringify(malformed ?? brokers), "a list of brokers as 'host:port'")
-  const requestMs = atLeast(options, { option: 'requestMs', otherwise: 5_000, least: 100 })
-  const sessionMs = atLeast(options, { option: 'sessionMs', otherwise: 10_000, least: 1_000 })
-  const { sasl, tls, topic, group } = options
+    refuseOption(JSON.stringify(malformed ?? brokers), 'brokers', brokersExpected)
+  const requestMs = numberOption(options.requestMs ?? 5_000, { option: 'requestMs', min: 100 })
+  const { sasl, tls, topic, group, topics = {} } = options
+  if (sasl) refuseUnknown(sasl, saslNames, { of: 'kafka()', path: 'sasl' })
+  if (topics) refuseUnknown(topics, topicNames, { of: 'kafka()', path: 'topics' })
   return {
     name,
     client: {
@@ -95,29 +127,15 @@ export function settingsOf(options: KafkaOptions): KafkaSettings {
     },
     topicOf: (type) => legal(name, type, topic ? topic(type) : type),
     groupOf: (service) => (group ? group(service) : service),
-    topics: options.topics ?? {},
-    messageBytesMax: atLeast(options, { option: 'messageBytesMax', otherwise: 1_000_000, least: 1_000 }),
-    sessionMs,
+    topics,
+    messageBytesMax: numberOption(options.messageBytesMax ?? 1_000_000, { option: 'messageBytesMax', min: 1_000 }),
+    sessionMs: numberOption(options.sessionMs ?? 10_000, { option: 'sessionMs', min: 1_000 }),
     requestMs,
   }
 }
 
 const clientSasl = ({ extensions, ...sasl }: KafkaSasl): ClientSasl =>
   extensions ? { ...sasl, oauthBearerExtensions: { ...extensions } } : sasl
-
-function atLeast(
-  options: KafkaOptions,
-  rule: { option: 'requestMs' | 'sessionMs' | 'messageBytesMax'; otherwise: number; least: number },
-): number {
-  const value = options[rule.option] ?? rule.otherwise
-  if (!Number.isFinite(value) || value < rule.least)
-    invalid(rule.option, String(value), `a number of at least ${rule.least}`)
-  return value
-}
-
-function invalid(option: string, value: string, expected: string): never {
-  throw new QuadrilleError('OPTION_INVALID', { option, value, expected })
-}
 
 function legal(wire: string, type: string, topic: string): string {
   if (legalTopic.test(topic) && topic !== '.' && topic !== '..') return topic

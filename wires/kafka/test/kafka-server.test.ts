@@ -236,6 +236,10 @@ describe('on a real Kafka', { skip: real.skip }, () => {
 
   it('refuses options that make no sense', () => {
     assert.throws(() => kafka({ brokers: [] }), { code: 'OPTION_INVALID' })
+    assert.throws(() => kafka({ brokers: undefined as never }), { code: 'OPTION_INVALID', message: /brokers/ })
+    const wrong = [{ sesionMs: 5 }, { sasl: { mechanism: 'PLAIN', user: 'a' } }, { topics: { partition: 3 } }]
+    for (const options of wrong)
+      assert.throws(() => kafka({ brokers: ['a:1'], ...options } as never), { code: 'OPTION_INVALID' })
     assert.throws(() => kafka({ brokers: ['kafka://a:9092'] }), { code: 'OPTION_INVALID' })
     assert.throws(() => kafka({ brokers: ['a:1'], sessionMs: 5 }), { code: 'OPTION_INVALID' })
     assert.throws(() => kafka({ brokers: ['a:1'], requestMs: NaN }), { code: 'OPTION_INVALID' })

@@ -1,6 +1,6 @@
 /** What a user can set, and what it becomes. */
 import type { NodeConnectionOptions } from '@nats-io/transport-node'
-import { durationMs, QuadrilleError, type Duration } from 'quadrille'
+import { durationMs, numberOption, refuseOption, refuseUnknown, type Duration } from 'quadrille'
 
 /** Options of {@link nats}. */
 export interface NatsOptions {
@@ -52,45 +52,63 @@ export interface NatsSettings {
 
 const ackWaitMsMin = 1_000
 const heldMin = 2
+const expected = 'one address such as nats://host:4222, or a list of them'
 
-/** Checks and completes the options. */
+const optionNames: Readonly<Record<keyof NatsOptions, true>> = {
+  servers: true,
+  name: true,
+  stream: true,
+  prefix: true,
+  maxAge: true,
+  bytesMax: true,
+  replicas: true,
+  dedupeWindow: true,
+  ackWait: true,
+  heldMax: true,
+  timeout: true,
+  connection: true,
+}
+
+/**
+ * Checks and completes the options.
+ *
+ * @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`.
+ */
 export function natsSettings(options: NatsOptions): NatsSettings {
+  refuseUnknown(options, optionNames, { of: 'nats()' })
   const name = options.name ?? 'nats'
-  const refuse = (problem: string): never => {
-    throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: name, problem })
-  }
   const ms = (key: 'maxAge' | 'dedupeWindow' | 'ackWait' | 'timeout', otherwise: Duration) =>
     durationMs(options[key] ?? otherwise, `${key} of ${name}`)
   const stream = options.stream ?? 'QUADRILLE'
   const prefix = options.prefix ?? 'quadrille'
-  if (!/^[\w-]+$/.test(stream)) refuse(`the stream name ${stream} has other characters than a-z A-Z 0-9 _ -`)
-  if (!/^[\w-]+(\.[\w-]+)*$/.test(prefix)) refuse(`the prefix ${prefix} is not a subject`)
-  const ackWaitMs = ms('ackWait', '5s')
-  if (ackWaitMs < ackWaitMsMin) refuse(`ackWait is ${ackWaitMs} ms, and must be at least ${ackWaitMsMin}`)
-  const heldMax = options.heldMax ?? 512
-  if (!Number.isInteger(heldMax) || heldMax < heldMin) refuse(`heldMax must be a whole number from ${heldMin}`)
+  if (!/^[\w-]+$/.test(stream)) refuseOption(stream, 'stream', 'a name of the characters a-z A-Z 0-9 _ -')
+  if (!/^[\w-]+(\.[\w-]+)*$/.test(prefix)) refuseOption(prefix, 'prefix', 'a subject, such as quadrille')
+  const timeoutMs = ms('timeout', '5s')
   return {
     name,
     stream,
     positionStream: `${stream}_POSITIONS`,
     prefix,
     maxAgeMs: ms('maxAge', '14d'),
-    bytesMax: options.bytesMax ?? -1,
-    replicas: options.replicas ?? 1,
+    bytesMax: options.bytesMax === undefined ? -1 : numberOption(options.bytesMax, { option: 'bytesMax', min: 1 }),
+    replicas: numberOption(options.replicas ?? 1, { option: 'replicas', min: 1 }),
     dedupeMs: ms('dedupeWindow', '2m'),
-    ackWaitMs,
-    heldMax,
-    timeoutMs: ms('timeout', '5s'),
-    connection: connectionOf(options, ms('timeout', '5s'), refuse),
+    ackWaitMs: numberOption(ms('ackWait', '5s'), { option: 'ackWait, in ms,', min: ackWaitMsMin }),
+    heldMax: numberOption(options.heldMax ?? 512, { option: 'heldMax', min: heldMin }),
+    timeoutMs,
+    connection: connectionOf(options, timeoutMs),
   }
 }
 
-function connectionOf(options: NatsOptions, timeoutMs: number, refuse: (problem: string) => never) {
-  const addresses = typeof options.servers === 'string' ? options.servers.split(',') : options.servers
+function connectionOf(options: NatsOptions, timeoutMs: number) {
+  const { servers } = options
+  const addresses: readonly string[] =
+    typeof servers === 'string' ? servers.split(',') : Array.isArray(servers) ? servers : []
+  if (addresses.length === 0) refuseOption(servers, 'servers', expected)
   const urls = addresses.map((address) => {
     const text = address.trim()
     const url = URL.parse(text.includes('://') ? text : `nats://${text}`)
-    return url && url.hostname !== '' ? url : refuse(`${JSON.stringify(withoutSecret(text))} is not an address`)
+    return url && url.hostname !== '' ? url : refuseOption(JSON.stringify(withoutSecret(text)), 'servers', expected)
   })
   const signed = urls.find((url) => url.username !== '')
   const [user, pass] = [decodeURIComponent(signed?.username ?? ''), decodeURIComponent(signed?.password ?? '')]

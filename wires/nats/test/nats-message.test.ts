@@ -118,14 +118,24 @@ describe('options', () => {
     assert.deepEqual(connection('tls://a, nats://b:1').tls, {})
     assert.deepEqual(connection(['a:1', 'nats://b']).servers, ['a:1', 'b:4222'])
     const bad = () => connection('nats://me:hidden@:4222:1')
-    assert.throws(bad, { code: 'WIRE_INCOMPATIBLE' })
+    assert.throws(bad, { code: 'OPTION_INVALID' })
     assert.throws(bad, (error: Error) => !error.message.includes('hidden'))
   })
 
   it('that make no sense are refused', () => {
-    const wrong = [{ stream: 'a.b' }, { prefix: 'a.>' }, { ackWait: '10ms' }, { heldMax: 1 }] as const
+    const wrong = [
+      { stream: 'a.b' },
+      { prefix: 'a.>' },
+      { ackWait: '10ms' },
+      { heldMax: 1 },
+      { replicas: 0 },
+      { acKWait: '5s' },
+    ] as const
     for (const options of wrong)
-      assert.throws(() => natsSettings({ servers: 'x', ...options }), { code: 'WIRE_INCOMPATIBLE' })
+      assert.throws(() => natsSettings({ servers: 'x', ...options }), { code: 'OPTION_INVALID' })
+    for (const servers of [undefined, [], 5])
+      assert.throws(() => natsSettings({ servers: servers as never }), { code: 'OPTION_INVALID', message: /servers/ })
+    assert.throws(() => natsSettings(undefined as never), { code: 'OPTION_INVALID' })
     assert.throws(() => natsSettings({ servers: 'x', maxAge: 'soon' as never }), { code: 'DURATION_INVALID' })
   })
 })

@@ -1,6 +1,6 @@
 /** What a user can set, and what it becomes. */
 import type { Options } from 'amqplib'
-import { durationMs, QuadrilleError, type Duration } from 'quadrille'
+import { durationMs, numberOption, refuseOption, refuseUnknown, type Duration } from 'quadrille'
 
 /** Options of {@link rabbitmq}. */
 export interface RabbitOptions {
@@ -40,44 +40,62 @@ export interface RabbitSettings {
   readonly socket: Readonly<Record<string, unknown>>
 }
 
+const optionNames: Readonly<Record<keyof RabbitOptions, true>> = {
+  url: true,
+  name: true,
+  exchange: true,
+  heartbeat: true,
+  timeout: true,
+  heldMax: true,
+  messageBytesMax: true,
+  headers: true,
+  socket: true,
+}
+
+const expected = 'one address such as amqp://host:5672, or a list of them'
 const heartbeatMsMin = 1_000
 const heldMin = 2
 /** The prefetch count of the protocol has 16 bits. */
 const heldLimit = 65_535
 const nameCharsMax = 100
 
-/** Checks and completes the options. */
+/**
+ * Checks and completes the options.
+ *
+ * @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`.
+ */
 export function rabbitSettings(options: RabbitOptions): RabbitSettings {
+  refuseUnknown(options, optionNames, { of: 'rabbitmq()' })
   const name = options.name ?? 'rabbitmq'
-  const refuse = (problem: string): never => {
-    throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: name, problem })
-  }
   const exchange = options.exchange ?? 'quadrille'
   if (!/^[\w.-]+$/.test(exchange) || exchange.startsWith('amq.') || exchange.length > nameCharsMax)
-    refuse(`${exchange} can not be the name of an exchange`)
-  const heldMax = options.heldMax ?? 512
-  if (!Number.isInteger(heldMax) || heldMax < heldMin || heldMax > heldLimit)
-    refuse(`heldMax must be a whole number from ${heldMin} to ${heldLimit}`)
-  const heartbeatMs = durationMs(options.heartbeat ?? '5s', `heartbeat of ${name}`)
-  if (heartbeatMs < heartbeatMsMin) refuse(`heartbeat must be at least ${heartbeatMsMin} ms`)
-  const addresses = typeof options.url === 'string' ? [options.url] : options.url
+    refuseOption(
+      exchange,
+      'exchange',
+      `up to ${nameCharsMax} of the characters a-z A-Z 0-9 _ . -, not beginning with amq.`,
+    )
+  const heartbeat = durationMs(options.heartbeat ?? '5s', `heartbeat of ${name}`)
+  const heartbeatMs = numberOption(heartbeat, { option: 'heartbeat, in ms,', min: heartbeatMsMin })
+  const { url } = options
+  const addresses: readonly string[] = typeof url === 'string' ? [url] : Array.isArray(url) ? url : []
+  if (addresses.length === 0) refuseOption(url, 'url', expected)
   return {
     name,
-    urls: addresses.map((address) => addressOf(address, heartbeatMs, refuse)),
+    urls: addresses.map((address) => addressOf(address, heartbeatMs)),
     exchange,
     heartbeatMs,
     timeoutMs: durationMs(options.timeout ?? '10s', `timeout of ${name}`),
-    heldMax,
-    messageBytesMax: options.messageBytesMax ?? 16 * 1_048_576,
-    headerPrefix: options.headers ?? 'cloudEvents_',
+    heldMax: numberOption(options.heldMax ?? 512, { option: 'heldMax', min: heldMin, max: heldLimit }),
+    messageBytesMax: numberOption(options.messageBytesMax ?? 16 * 1_048_576, { option: 'messageBytesMax', min: 1 }),
+    headerPrefix: headersOf(options.headers),
     socket: options.socket ?? {},
   }
 }
 
-function addressOf(address: string, heartbeatMs: number, refuse: (problem: string) => never): Options.Connect {
+function addressOf(address: string, heartbeatMs: number): Options.Connect {
   const url = URL.parse(address)
   if (!url || !/^amqps?:$/.test(url.protocol) || url.hostname === '')
-    return refuse(`${JSON.stringify(address.replace(/\/\/.*@/, '//…@'))} is not an address such as amqp://host:5672`)
+    return refuseOption(JSON.stringify(String(address).replace(/\/\/.*@/, '//…@')), 'url', expected)
   const signed = url.username !== '' || url.password !== ''
   return {
     protocol: url.protocol.slice(0, -1),
@@ -87,4 +105,10 @@ function addressOf(address: string, heartbeatMs: number, refuse: (problem: strin
     vhost: url.pathname.length > 1 ? decodeURIComponent(url.pathname.slice(1)) : '/',
     heartbeat: Math.ceil(heartbeatMs / 1_000),
   }
+}
+
+function headersOf(headers: RabbitOptions['headers'] = 'cloudEvents_'): string {
+  return headers === 'cloudEvents_' || headers === 'ce-'
+    ? headers
+    : refuseOption(headers, 'headers', 'cloudEvents_ or ce-')
 }

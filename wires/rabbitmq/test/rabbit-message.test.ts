@@ -79,13 +79,16 @@ describe('options', () => {
     )
     assert.deepEqual([second!.hostname, second!.port, second!.vhost, second!.username], ['b', 5673, '/', undefined])
     const bad = () => rabbitSettings({ url: 'http://me:hidden@b' })
-    assert.throws(bad, { code: 'WIRE_INCOMPATIBLE' })
+    assert.throws(bad, { code: 'OPTION_INVALID' })
     assert.throws(bad, (error: Error) => !error.message.includes('hidden'))
   })
 
   it('that make no sense are refused', () => {
-    for (const options of [{ exchange: 'amq.topic' }, { exchange: 'a b' }, { heldMax: 1 }, { heldMax: 65_536 }])
-      assert.throws(() => rabbitSettings({ url: 'amqp://b', ...options }), { code: 'WIRE_INCOMPATIBLE' })
-    assert.throws(() => rabbitSettings({ url: 'amqp://b', heartbeat: '100ms' }), { code: 'WIRE_INCOMPATIBLE' })
+    const wrong = [{ exchange: 'amq.topic' }, { exchange: 'a b' }, { heldMax: 1 }, { heldMax: 65_536 }]
+    for (const options of [...wrong, { messageBytesMax: Number.NaN }, { headers: 'x' as never }, { heldMaximum: 5 }])
+      assert.throws(() => rabbitSettings({ url: 'amqp://b', ...options }), { code: 'OPTION_INVALID' })
+    for (const url of [undefined, [], 5])
+      assert.throws(() => rabbitSettings({ url: url as never }), { code: 'OPTION_INVALID', message: /url/ })
+    assert.throws(() => rabbitSettings({ url: 'amqp://b', heartbeat: '100ms' }), { code: 'OPTION_INVALID' })
   })
 })

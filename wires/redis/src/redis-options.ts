@@ -1,6 +1,6 @@
 /** What a user can set, and what it becomes. */
 import type { RedisOptions as ClientOptions } from 'ioredis'
-import { durationMs, QuadrilleError, type Duration } from 'quadrille'
+import { durationMs, numberOption, refuseOption, refuseUnknown, type Duration } from 'quadrille'
 
 /** Options of {@link redis}. */
 export interface RedisOptions {
@@ -40,40 +40,52 @@ export interface RedisSettings {
   readonly connection: ClientOptions
 }
 
+const optionNames: Readonly<Record<keyof RedisOptions, true>> = {
+  url: true,
+  name: true,
+  prefix: true,
+  keep: true,
+  lease: true,
+  heldMax: true,
+  messageBytesMax: true,
+  timeout: true,
+  connection: true,
+}
+
 const leaseMsMin = 500
 const heldMin = 2
 /** As many as a script at the server can name in one command. */
 const heldMost = 4_000
 
-/** Checks and completes the options. */
+/**
+ * Checks and completes the options.
+ *
+ * @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`.
+ */
 export function redisSettings(options: RedisOptions): RedisSettings {
+  refuseUnknown(options, optionNames, { of: 'redis()' })
   const name = options.name ?? 'redis'
-  const refuse = (problem: string): never => {
-    throw new QuadrilleError('WIRE_INCOMPATIBLE', { wire: name, problem })
-  }
   const ms = (key: 'keep' | 'lease' | 'timeout', otherwise: Duration) =>
     durationMs(options[key] ?? otherwise, `${key} of ${name}`)
-  const url = URL.parse(options.url)
-  if (!url || !/^rediss?:$/.test(url.protocol))
-    refuse(`${JSON.stringify(options.url.replace(/\/\/.*@/, '//…@'))} is not an address such as redis://host:6379`)
+  const { url } = options
+  if (typeof url !== 'string' || !/^rediss?:$/.test(URL.parse(url)?.protocol ?? ''))
+    refuseOption(withoutSecret(url), 'url', 'an address such as redis://host:6379')
   const prefix = options.prefix ?? 'quadrille'
-  if (!/^[\w.:-]+$/.test(prefix)) refuse(`the prefix ${prefix} has other characters than a-z A-Z 0-9 _ . : -`)
-  const leaseMs = ms('lease', '5s')
-  if (leaseMs < leaseMsMin) refuse(`lease is ${leaseMs} ms, and must be at least ${leaseMsMin}`)
-  const heldMax = options.heldMax ?? 2_048
-  if (!Number.isInteger(heldMax) || heldMax < heldMin || heldMax > heldMost)
-    refuse(`heldMax must be a whole number from ${heldMin} to ${heldMost}`)
+  if (!/^[\w.:-]+$/.test(prefix)) refuseOption(prefix, 'prefix', 'a text of the characters a-z A-Z 0-9 _ . : -')
   return {
     name,
-    url: options.url,
+    url,
     // Braces keep both keys on the same server of a cluster.
     stream: `{${prefix}}:events`,
     positions: `{${prefix}}:positions`,
     keepMs: ms('keep', '1d'),
-    leaseMs,
-    heldMax,
-    messageBytesMax: options.messageBytesMax ?? 16 * 1_048_576,
+    leaseMs: numberOption(ms('lease', '5s'), { option: 'lease, in ms,', min: leaseMsMin }),
+    heldMax: numberOption(options.heldMax ?? 2_048, { option: 'heldMax', min: heldMin, max: heldMost }),
+    messageBytesMax: numberOption(options.messageBytesMax ?? 16 * 1_048_576, { option: 'messageBytesMax', min: 1 }),
     timeoutMs: ms('timeout', '5s'),
     connection: options.connection ?? {},
   }
 }
+
+const withoutSecret = (url: unknown): unknown =>
+  typeof url === 'string' ? JSON.stringify(url.replace(/\/\/.*@/, '//…@')) : url

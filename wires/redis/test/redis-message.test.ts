@@ -58,9 +58,17 @@ describe('entries', () => {
 describe('options', () => {
   it('that make no sense are refused, without repeating a password', () => {
     const bad = () => redisSettings({ url: 'http://me:hidden@b' })
-    assert.throws(bad, { code: 'WIRE_INCOMPATIBLE' })
+    assert.throws(bad, { code: 'OPTION_INVALID' })
     assert.throws(bad, (error: Error) => !error.message.includes('hidden'))
-    for (const options of [{ prefix: 'a{b' }, { lease: '10ms' }, { heldMax: 1 }, { heldMax: 4_001 }] as const)
-      assert.throws(() => redisSettings({ url: 'redis://b', ...options }), { code: 'WIRE_INCOMPATIBLE' })
+    for (const options of [
+      { prefix: 'a{b' },
+      { lease: '10ms' },
+      { heldMax: 1 },
+      { heldMax: 4_001 },
+      { leas: '5s' },
+    ] as const)
+      assert.throws(() => redisSettings({ url: 'redis://b', ...options }), { code: 'OPTION_INVALID' })
+    for (const url of [undefined, 5])
+      assert.throws(() => redisSettings({ url: url as never }), { code: 'OPTION_INVALID', message: /url/ })
   })
 })

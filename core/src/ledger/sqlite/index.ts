@@ -1,4 +1,5 @@
 /** `quadrille/sqlite`: the ledger on an SQLite file (or in memory), through Node's own node:sqlite. */
+import { numberOption, refuseOption, refuseUnknown } from '../../base/index.ts'
 import type { Ledger } from '../ledger.ts'
 import { SqliteLedger } from './sqlite-ledger.ts'
 
@@ -25,6 +26,7 @@ export interface SqliteOptions {
  * A ledger in an SQLite file. Your own tables live in the same file, and one transaction covers both. Several processes
  * of one machine may open the file; it must not be on a network file system. Nothing happens before `open()`.
  *
+ * @throws QuadrilleError `OPTION_INVALID`.
  * @param path - The file, created when it is not there, or `:memory:`, which only this ledger sees and nothing survives.
  *
  * @example
@@ -33,12 +35,30 @@ export interface SqliteOptions {
  * ```
  */
 export function sqlite(path: string, options: SqliteOptions = {}): Ledger {
+  refuseUnknown(options, optionNames, { of: 'sqlite()' })
+  if (typeof path !== 'string' || path === '') refuseOption(path, 'path of sqlite()', "a file, or ':memory:'")
+  const { synchronous = 'FULL' } = options
+  if (!levels.includes(synchronous)) refuseOption(synchronous, 'synchronous', levels.join(' or '))
+  const number = (option: NumberName, otherwise: number) =>
+    numberOption(options[option] ?? otherwise, { option, min: 0 })
   return new SqliteLedger({
     path,
-    synchronous: options.synchronous ?? 'FULL',
-    busyWaitMs: options.busyWaitMs ?? 10_000,
-    cacheBytes: options.cacheBytes ?? 64 * 1024 * 1024,
-    tailEvents: options.tailEvents ?? 65_536,
-    tailBytes: options.tailBytes ?? 64 * 1024 * 1024,
+    synchronous,
+    busyWaitMs: number('busyWaitMs', 10_000),
+    cacheBytes: number('cacheBytes', 64 * 1024 * 1024),
+    tailEvents: number('tailEvents', 65_536),
+    tailBytes: number('tailBytes', 64 * 1024 * 1024),
   })
+}
+
+type NumberName = Exclude<keyof SqliteOptions, 'synchronous'>
+
+const levels: readonly string[] = ['FULL', 'NORMAL'] satisfies SqliteOptions['synchronous'][]
+
+const optionNames: Readonly<Record<keyof SqliteOptions, true>> = {
+  synchronous: true,
+  busyWaitMs: true,
+  cacheBytes: true,
+  tailEvents: true,
+  tailBytes: true,
 }

@@ -1,5 +1,5 @@
 /** The option `wires` of start(): what a user may say about a wire, checked and with every value filled in. */
-import { QuadrilleError } from '../../base/index.ts'
+import { QuadrilleError, refuseUnknown } from '../../base/index.ts'
 import type { AnyPattern, Emitted } from '../../contracts/index.ts'
 import {
   effectivePolicy,
@@ -10,7 +10,6 @@ import {
   type RetryPolicy,
 } from '../../service/index.ts'
 import type { Wire } from '../../wire/index.ts'
-import { refuseUnknown } from '../../service/option-names.ts'
 
 /** Event types: these, or all but these. */
 export type TypeSelection = readonly (AnyPattern | string)[] | { readonly except: readonly (AnyPattern | string)[] }

@@ -1,6 +1,5 @@
-/** Refuses options that there are not: a name that is written wrongly would be as good as none, and nobody would notice. */
-import { QuadrilleError } from '../base/index.ts'
-import type { ReactionPolicy } from './policy.ts'
+/** Checks of options: a name that is written wrongly would be as good as none, and nobody would notice. */
+import { QuadrilleError } from './errors.ts'
 
 /** Whose options are looked at. */
 export interface OptionsOf {
@@ -10,23 +9,20 @@ export interface OptionsOf {
   readonly path?: string
 }
 
-/** The options of a policy. */
-export const policyNames: Readonly<Record<keyof ReactionPolicy, true>> = {
-  retry: true,
-  errors: true,
-  onDead: true,
-  concurrency: true,
-  rate: true,
-  breaker: true,
-  callTimeout: true,
-  maxHops: true,
-}
-
 /**
  * Refuses what is no object, and names that are not known.
  *
  * @param known - Names that are `false` are known and not proposed: something else says what is wrong with them.
  * @throws QuadrilleError `OPTION_INVALID`, with the names that there are and the nearest of them.
+ *
+ * @example
+ * ```ts
+ * interface PigeonOptions {
+ *   readonly loft?: string
+ * }
+ * const pigeon = (options: PigeonOptions) => refuseUnknown(options, { loft: true }, { of: 'pigeon()' })
+ * pigeon({ loft: 'north' })
+ * ```
  */
 export function refuseUnknown<Options extends object>(
   given: Options,
@@ -46,9 +42,40 @@ export function refuseUnknown<Options extends object>(
   })
 }
 
-/** @throws QuadrilleError `OPTION_INVALID`, always. */
+/**
+ * Refuses the value of an option. Texts are shown: no passwords.
+ *
+ * @throws QuadrilleError `OPTION_INVALID`, always.
+ */
 export function refuseOption(value: unknown, option: string, expected: string): never {
   throw new QuadrilleError('OPTION_INVALID', { option, value: shown(value), expected })
+}
+
+/** What the number of an option has to be. */
+export interface NumberRule {
+  readonly option: string
+  readonly min: number
+  /** Default: no limit. */
+  readonly max?: number
+  /** Default true. */
+  readonly whole?: boolean
+}
+
+/**
+ * The number, when it is one that the rule allows.
+ *
+ * @throws QuadrilleError `OPTION_INVALID`.
+ */
+export function numberOption(value: number, { option, min, max = Infinity, whole = true }: NumberRule): number {
+  if (
+    typeof value === 'number' &&
+    value >= min &&
+    value <= max &&
+    (whole ? Number.isSafeInteger(value) : Number.isFinite(value))
+  )
+    return value
+  const kind = whole ? 'a whole number' : 'a number'
+  return refuseOption(value, option, `${kind} ${max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`}`)
 }
 
 function shown(value: unknown): string {

@@ -15,8 +15,10 @@ export async function openConnection(settings: NatsSettings): Promise<NatsConnec
 
 /** What the client has, but not in its types. */
 interface WithTransport {
-  readonly protocol: { readonly transport: { discard(): void } }
+  readonly protocol: { readonly transport: { discard(): void; readonly socket?: { destroy(): void } } }
 }
+
+const transportOf = (connection: NatsConnection) => (connection as NatsConnection & WithTransport).protocol.transport
 
 /**
  * Closes it, also while the client is connecting again: it would wait for the first word of a server that is frozen without a limit
@@ -24,5 +26,13 @@ interface WithTransport {
  */
 export async function closeConnection(connection: NatsConnection): Promise<void> {
   await connection.close()
-  ;(connection as NatsConnection & WithTransport).protocol.transport.discard()
+  transportOf(connection).discard()
+}
+
+/**
+ * Lets go of a connection that answers no pings any more (`staleConnection`), so that the client connects again: by itself it
+ * waits first until all is written, which a server that reads nothing never lets happen while more is sent than sockets hold.
+ */
+export function dropConnection(connection: NatsConnection): void {
+  transportOf(connection).socket?.destroy()
 }

@@ -15,7 +15,7 @@ import { byName, DeliveryLine, sleep, wantedOf } from 'quadrille'
 import type { Cancel, Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { consumerName, fromNatsMessage, typeOfSubject } from './nats-message.ts'
 import type { NatsSettings } from './nats-options.ts'
-import { closeConnection } from './nats-connection.ts'
+import { closeConnection, dropConnection } from './nats-connection.ts'
 import { ensureConsumer, settleMs, wireError, writePosition } from './nats-topology.ts'
 
 /** A message in our hands, and until when it is ours. */
@@ -282,7 +282,9 @@ export class NatsReceiver implements Receiver {
   }
 
   async #watchConnection(): Promise<void> {
-    for await (const status of this.#options.connection.status()) {
+    const { connection } = this.#options
+    for await (const status of connection.status()) {
+      if (status.type === 'staleConnection') dropConnection(connection)
       if (status.type === 'disconnect') {
         this.#connected = false
         this.#problem = 'the connection is lost'

@@ -4,7 +4,7 @@ import { millis, type NatsConnection } from '@nats-io/transport-node'
 import { QuadrilleError, sendByKey, sleep } from 'quadrille'
 import type { Deliver, OutgoingMessage, Receiver, Subscription } from 'quadrille'
 import type { Wire, WireCapabilities, WireContext, WireHealth } from 'quadrille'
-import { closeConnection, openConnection } from './nats-connection.ts'
+import { closeConnection, dropConnection, openConnection } from './nats-connection.ts'
 import { toNatsMessage } from './nats-message.ts'
 import { natsSettings, type NatsOptions, type NatsSettings } from './nats-options.ts'
 import { NatsPublisher, nobody } from './nats-publisher.ts'
@@ -164,6 +164,7 @@ export class NatsWire implements Wire {
   async #watch({ connection, context }: Link): Promise<void> {
     for await (const { type } of connection.status()) {
       if (this.#closing) return
+      if (type === 'staleConnection') dropConnection(connection)
       if (type === 'disconnect') {
         this.#connected = false
         context.notice({ kind: 'lost', service: null, why: 'the connection is lost' })

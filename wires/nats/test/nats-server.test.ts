@@ -48,6 +48,25 @@ describe('on a real server', { skip: server.skip }, () => {
     assert.equal(taken.all.length, 300, 'none came twice')
   })
 
+  it('is frozen while more is sent than sockets hold: it is connected to anew all the same', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const proxy = w.place.proxyOf(wire)
+    proxy.freeze()
+    const data = JSON.stringify({ text: 'x'.repeat(100_000) })
+    const results = await wire.send(
+      numbered(200, 0, { data }).map((event) => ({ event: { ...event, key: event.id }, dedupeId: event.id })),
+    )
+    assert.ok(
+      results.every((result) => result?.retryable),
+      'nothing counts as sent',
+    )
+    await until(() => w.notices.some(({ kind }) => kind === 'lost'), 'it is noticed')
+    await until(() => proxy.connections > 1, 'it connects again')
+    proxy.thaw()
+    await sendSurely(wire, numbered(10))
+  })
+
   it('loses the whole stream: it is made again, the loss is told, and events flow', async (test) => {
     const w = await world(test)
     const wire = await w.open()

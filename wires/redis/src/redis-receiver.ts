@@ -17,6 +17,8 @@ import {
   acknowledgeScript,
   ensureScript,
   foreignScript,
+  goneScript,
+  lagScript,
   releaseScript,
   renewScript,
   trimScript,
@@ -109,10 +111,8 @@ export class RedisReceiver implements Receiver {
   async health(): Promise<ReceiverHealth> {
     const problems = [...(this.#problem === null ? [] : [this.#problem]), ...this.#line.problems()]
     try {
-      const groups = (await this.#options.client.xinfo('GROUPS', this.#options.settings.stream)) as unknown[][]
-      const group = groups.map(fieldsOf).find((each) => each.get('name') === this.#options.subscription.service)
-      const lag = group?.get('lag') ?? null
-      return { lag: group && lag !== null ? Number(lag) + Number(group.get('pending')) : null, problems }
+      const lag = Number(await this.#script(lagScript))
+      return { lag: lag < 0 ? null : lag, problems }
     } catch (error) {
       if (this.#problem === null) problems.push(`the server does not answer: ${(error as Error).message}`)
       return { lag: null, problems }
@@ -226,7 +226,7 @@ export class RedisReceiver implements Receiver {
       const args = [stream, subscription.service, this.#consumer, leaseMs, cursor, 'COUNT', batchMax]
       const [next, entries, deleted] = (await client.callBuffer('XAUTOCLAIM', args)) as [Buffer, unknown, Buffer[]]
       all.push(...this.#heldOf(entriesOf(entries)))
-      if (deleted.length > 0) this.#notice('lost', `${deleted.length} entries that were not acknowledged are gone`)
+      if (deleted.length > 0) await this.#gone(deleted.length)
       cursor = String(next)
       if (cursor === '0-0') return all
     }
@@ -286,6 +286,11 @@ export class RedisReceiver implements Receiver {
     )
   }
 
+  async #gone(entries: number): Promise<void> {
+    this.#notice('lost', `${entries} entries that were not acknowledged are gone`)
+    await this.#script(goneScript, entries)
+  }
+
   #trim(): void {
     const { settings } = this.#options
     this.#script(trimScript, settings.keepMs).catch(() => {
@@ -343,12 +348,6 @@ export class RedisReceiver implements Receiver {
       await Promise.race([loop, sleep(context.env, unblockPollMs)])
     }
   }
-}
-
-function fieldsOf(row: readonly unknown[]): Map<unknown, unknown> {
-  const map = new Map<unknown, unknown>()
-  for (let at = 0; at + 1 < row.length; at += 2) map.set(row[at], row[at + 1])
-  return map
 }
 
 function reasonOf(error: unknown): string {

@@ -3,6 +3,10 @@
  * each of these looks first whose it is.
  *
  * KEYS: the stream, and the hash of positions. ARGV[1] is the service, which names the group; {@link addScript} has neither.
+ *
+ * A position is the last entry up to which all is done, and how many are done. Redis counts too (`entries-read`), but wrong after
+ * a restart from its log, and on a replica: what is read is repeated there with the ids alone, and not counted. So its count, and
+ * the lag it makes of that, are not used.
  */
 
 const common = `
@@ -29,6 +33,15 @@ local function groupOf()
     local found = fields(row)
     if found['name'] == group then return found end
   end
+end
+local function position()
+  local known = redis.call('HGET', positions, group)
+  if not known then return nil end
+  local at, done = string.match(known, '^(%S+) (%d+)$')
+  return at, tonumber(done)
+end
+local function remember(at, done)
+  redis.call('HSET', positions, group, at .. ' ' .. string.format('%.0f', math.max(0, done)))
 end
 local function mine(consumer, ids)
   local owned, result = {}, {}
@@ -62,13 +75,11 @@ if exists then
   if info['first-entry'] then first = info['first-entry'][1] end
 end
 local found = exists and groupOf() or nil
-local known = redis.call('HGET', positions, group)
-local at, read
+local at, read = position()
+local known = at
 if found then
-  at, read = found['last-delivered-id'], found['entries-read']
-elseif known then
-  at, read = string.match(known, '^(%S+) (%d+)$')
-  read = tonumber(read)
+  at = found['last-delivered-id']
+  if read then read = read + found['pending'] end
 end
 local missing = 0
 if not found and not known and ARGV[4] == 'known' then missing = -2
@@ -78,13 +89,15 @@ if missing ~= 0 and ARGV[3] ~= 'accept' then return {'gap', missing} end
 if missing < 0 then at, read = '0-0', added - length end
 if missing > 0 then read = added - length end
 if found then
-  if missing > 0 then redis.call('XGROUP', 'SETID', stream, group, at, 'ENTRIESREAD', read) end
+  -- What is at its end has read all: so what was counted wrong, or not at all, gets right.
+  if at == last or not read then read = added end
+  remember(known or at, read - found['pending'])
   return {'ok', missing}
 end
 if not at and ARGV[2] == 'beginning' then at, read = '0-0', added - length end
 if not at then at, read = last, added end
 redis.call('XGROUP', 'CREATE', stream, group, at, 'MKSTREAM', 'ENTRIESREAD', read)
-redis.call('HSET', positions, group, at .. ' ' .. read)
+remember(at, read)
 return {'ok', missing}`
 
 /** ARGV: service, consumer, ids in order. Acknowledges those that are the consumer's; returns how many. */
@@ -95,7 +108,7 @@ for i = 3, #ARGV do ids[#ids + 1] = ARGV[i] end
 local holders = redis.call('XPENDING', stream, group)[4]
 local alone = holders and #holders == 1 and holders[1][1] == ARGV[2]
 local owned = alone and ids or mine(ARGV[2], ids)
-if #owned > 0 then redis.call('XACK', stream, group, unpack(owned)) end
+local acknowledged = #owned > 0 and redis.call('XACK', stream, group, unpack(owned)) or 0
 local found = groupOf()
 local pending = redis.call('XPENDING', stream, group)
 local at = found['last-delivered-id']
@@ -104,9 +117,25 @@ if pending[1] > 0 then
   if seq ~= '0' then at = ms .. '-' .. string.format('%.0f', tonumber(seq) - 1)
   else at = string.format('%.0f', tonumber(ms) - 1) .. '-18446744073709551615' end
 end
-local read = (found['entries-read'] or 0) - pending[1]
-redis.call('HSET', positions, group, at .. ' ' .. string.format('%.0f', math.max(0, read)))
+local _, done = position()
+remember(at, (done or 0) + acknowledged)
 return #owned`
+
+/** ARGV: service. How many entries are not done, also those that nobody has fetched; -1 where there is no such group. */
+export const lagScript = `${common}
+if redis.call('EXISTS', stream) == 0 then return -1 end
+local found = groupOf()
+if not found then return -1 end
+local info = fields(redis.call('XINFO', 'STREAM', stream))
+local _, done = position()
+if not done or found['last-delivered-id'] == info['last-generated-id'] then return found['pending'] end
+return math.max(found['pending'], info['entries-added'] - done)`
+
+/** ARGV: service, a number. So many that the group held are gone from the stream: they count as done. */
+export const goneScript = `${common}
+local at, done = position()
+if at then remember(at, done + ARGV[2]) end
+return 1`
 
 /** ARGV: service, consumer, ids in order. Renews those that are the consumer's; returns them. */
 export const renewScript = `${common}

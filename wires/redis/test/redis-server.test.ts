@@ -29,6 +29,34 @@ describe('on a real server', { skip: server.skip }, () => {
     await diesHoldingSome(w, (wire) => w.place.proxyOf(wire).close())
   })
 
+  it('is killed after much was read: nothing counts as behind, nor as lost when the stream is trimmed', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    const receiver = await w.receive(wire, taken)
+    const isDone = async () => (await receiver.health()).lag === 0
+    await sendSurely(wire, numbered(50))
+    await until(() => taken.distinct === 50, 'all arrive')
+    await until(isDone, 'all is acknowledged')
+    await broker.kill()
+    await broker.restart()
+    await sendSurely(wire, numbered(10, 50))
+    await until(() => taken.distinct === 60, 'the others arrive')
+    await until(isDone, 'nothing counts as behind')
+    await receiver.stop()
+    await sendSurely(wire, numbered(5, 60))
+    await w.place.admin((client) => client.xtrim(w.place.stream, 'MAXLEN', 5))
+    const again = await w.receive(wire, taken)
+    await until(() => taken.distinct === 65, 'what was not read comes')
+    await again.stop()
+    await sendSurely(wire, numbered(5, 65))
+    await w.place.admin((client) => client.xtrim(w.place.stream, 'MAXLEN', 3))
+    await assert.rejects(w.receive(wire, taken), {
+      code: 'WIRE_POSITION_LOST',
+      message: /2 entries/,
+    })
+  })
+
   it('is told that we are alive while a delivery takes longer than a lease: nothing goes to somebody else', async (test) => {
     const w = await world(test, { lease: '1s' })
     const [first, second] = [await w.open(), await w.open()]

@@ -83,7 +83,8 @@ if found then
 end
 local missing = 0
 if not found and not known and ARGV[4] == 'known' then missing = -2
-elseif known and not found and (not exists or before(last, at)) then missing = -1
+-- A stream to which fewer were ever added than were done is another one.
+elseif known and not found and (not exists or before(last, at) or added < read) then missing = -1
 elseif at and read and (not first or before(at, first)) then missing = math.max(0, added - read - length) end
 if missing ~= 0 and ARGV[3] ~= 'accept' then return {'gap', missing} end
 if missing < 0 then at, read = '0-0', added - length end
@@ -174,8 +175,8 @@ for _, row in ipairs(total[4]) do if row[1] == ARGV[2] then return total[1] - to
 return total[1]`
 
 /**
- * ARGV: service, how long entries are kept, milliseconds. Drops what every group is done with and is old enough, and
- * forgets consumers of the service that have been dead and empty for a day.
+ * ARGV: service, how long entries are kept, milliseconds. Drops what every group is done with and is old enough, forgets
+ * consumers of the service that have been dead and empty for a day, and counts anew what is done where all is read.
  */
 export const trimScript = `${common}
 if redis.call('EXISTS', stream) == 0 then return 0 end
@@ -189,7 +190,11 @@ for _, row in ipairs(groups) do
   if each['pending'] > 0 then needs = redis.call('XPENDING', stream, each['name'])[2] end
   if before(needs, floor) then floor = needs end
 end
-if groupOf() then
+local own = groupOf()
+if own then
+  local info = fields(redis.call('XINFO', 'STREAM', stream))
+  local at = position()
+  if at and own['last-delivered-id'] == info['last-generated-id'] then remember(at, info['entries-added'] - own['pending']) end
   for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     local each = fields(row)
     if each['pending'] == 0 and each['idle'] > 86400000 then

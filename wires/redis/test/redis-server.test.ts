@@ -219,6 +219,22 @@ describe('on a real server', { skip: server.skip }, () => {
     await until(() => taken.distinct === 20, 'once accepted it goes on')
   })
 
+  it('has lost the stream while nobody ran, and others have sent since: that is an error too', async (test) => {
+    const w = await world(test)
+    const wire = await w.open()
+    const taken = new Taken()
+    const receiver = await w.receive(wire, taken)
+    await sendSurely(wire, numbered(10))
+    await until(() => taken.distinct === 10, 'before')
+    await until(async () => (await receiver.health()).lag === 0, 'all is acknowledged')
+    await receiver.stop()
+    await w.place.admin((client) => client.del(w.place.stream))
+    await sendSurely(wire, numbered(5, 10))
+    await assert.rejects(w.receive(wire, taken), { code: 'WIRE_POSITION_LOST', message: /stream was removed/ })
+    await w.receive(wire, taken, { lost: 'accept' })
+    await until(() => taken.distinct === 15, 'accepted, the oldest comes')
+  })
+
   it('has lost everything while nobody ran: that is an error as often as it is asked, and accepted, the oldest comes', async (test) => {
     const w = await world(test)
     const { stream, positions } = w.place

@@ -20,7 +20,7 @@ test('while a hundred wait for a slow service, what others do makes no hundred l
   const goOn = gate()
   const oracle = service('oracle').on(Asked, { call: () => goOn.promise }, () => {})
   const other = service('other').on(Answered, () => {})
-  await using w = await fileWorld('', [oracle, other], { ledger })
+  await using w = await fileWorld(':memory:', [oracle, other], { ledger })
   const tokens = await Promise.all(Array.from({ length: 100 }, (_, n) => w.publish(Asked({ id: `k${n}` }))))
   const seen = tokens.map((token) => w.app.seen(token, oracle))
   calls = 0

@@ -31,7 +31,7 @@ function watched(path: string, replaced: Partial<Ledger> = {}) {
 
 test('a thousand that wait at once search the past once each, and share what is read afterwards', async (t) => {
   const { ledger, calls } = watched(ledgerFile(t))
-  await using w = await fileWorld('', [oracle()], { ledger })
+  await using w = await fileWorld(':memory:', [oracle()], { ledger })
   const keys = Array.from({ length: 1_000 }, (_, n) => `k${n}`)
   const ends = keys.map((key) => w.app.outcome(danceOf(Answered), key))
   for (const key of keys) await w.publish(Asked({ id: key, n: 1 }))
@@ -55,7 +55,7 @@ test('a page that was asked for before one came, and knows nothing of its types,
     return inner.read(query)
   }
   const { ledger, inner } = watched(path, { read })
-  await using w = await fileWorld('', [service('publisher').on(Asked, () => {})], { ledger })
+  await using w = await fileWorld(':memory:', [service('publisher').on(Asked, () => {})], { ledger })
   const first = w.app.outcome(danceOf(Answered), 'first')
   await w.settled()
   holds = true
@@ -99,7 +99,7 @@ test('what is appended while a page is being read is looked for at once', async 
       return page
     },
   })
-  await using w = await fileWorld('', [service('publisher')], { ledger })
+  await using w = await fileWorld(':memory:', [service('publisher')], { ledger })
   const end = w.app.outcome(danceOf(Answered), 'k')
   await w.settled()
   holds = true
@@ -126,7 +126,7 @@ test('without any word of the ledger it is looked for again and again', async (t
 
 test('who waits soon after another one goes on from where that one was', async (t) => {
   const { ledger, calls } = watched(ledgerFile(t))
-  await using w = await fileWorld('', [oracle()], { ledger })
+  await using w = await fileWorld(':memory:', [oracle()], { ledger })
   const before = calls('health')
   for (let n = 0; n < 20; n++) {
     const end = w.app.outcome(danceOf(Answered), `k${n}`)
@@ -149,7 +149,7 @@ test('when the ledger can not be read all who wait are told, and whoever comes l
     read: (query) => refuse((each: typeof query) => inner.read(each))(query),
     health: () => refuse(() => inner.health())(),
   })
-  await using w = await fileWorld('', [service('publisher')], { ledger })
+  await using w = await fileWorld(':memory:', [service('publisher')], { ledger })
   const waits = ['a', 'b'].map((key) => w.app.outcome(danceOf(Answered), key))
   const refusals = waits.map((wait) => assert.rejects(wait, { code: 'LEDGER_BUSY' }))
   await w.settled()

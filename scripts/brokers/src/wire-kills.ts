@@ -89,10 +89,15 @@ class KillCrew {
     for (const child of this.#children) child.kill('SIGKILL')
   }
 
+  /** At once until there were enough: where one at a time receives, a process may be killed before its second delivery. */
+  #inWhichDelivery(): number {
+    return this.deaths < deathsMin ? 1 : 1 + Math.floor(Math.random() * diesAtMax)
+  }
+
   async #startMember(role: KillMember['role']): Promise<ChildProcess> {
     const { wires, options } = this.#killing
     for (;;) {
-      const diesAt = role === 'hears' && this.deaths < deathsMax ? 1 + Math.floor(Math.random() * diesAtMax) : null
+      const diesAt = role === 'hears' && this.deaths < deathsMax ? this.#inWhichDelivery() : null
       const ledger = join(this.#folder, `${role}.db`)
       const member: KillMember = { role, ledger, keys, to, diesAt, wires: wires.href, options }
       const child = fork(new URL('./kill-member.ts', import.meta.url), [JSON.stringify(member)], {

@@ -81,6 +81,8 @@ if found then
   at = found['last-delivered-id']
   if read then read = read + found['pending'] end
 end
+-- What is at the end has read all: so what was counted wrong, or not at all, gets right.
+if at and at == last then read = added end
 local missing = 0
 if not found and not known and ARGV[4] == 'known' then missing = -2
 -- A stream to which fewer were ever added than were done is another one.
@@ -90,9 +92,7 @@ if missing ~= 0 and ARGV[3] ~= 'accept' then return {'gap', missing} end
 if missing < 0 then at, read = '0-0', added - length end
 if missing > 0 then read = added - length end
 if found then
-  -- What is at its end has read all: so what was counted wrong, or not at all, gets right.
-  if at == last or not read then read = added end
-  remember(known or at, read - found['pending'])
+  remember(known or at, (read or added) - found['pending'])
   return {'ok', missing}
 end
 if not at and ARGV[2] == 'beginning' then at, read = '0-0', added - length end

@@ -57,6 +57,22 @@ describe('on a real server', { skip: server.skip }, () => {
     })
   })
 
+  it('has read all, and too little was counted: that is no loss, and it is counted anew', async (test) => {
+    const w = await world(test)
+    const { stream, positions } = w.place
+    const wire = await w.open()
+    const taken = new Taken()
+    const receiver = await w.receive(wire, taken)
+    await sendSurely(wire, numbered(10))
+    await until(async () => taken.distinct === 10 && (await receiver.health()).lag === 0, 'all is done')
+    await receiver.stop()
+    const [at] = (await w.place.admin((client) => client.hget(positions, service)))!.split(' ')
+    await w.place.admin((client) => client.hset(positions, service, `${at} 2`))
+    await w.place.admin((client) => client.xtrim(stream, 'MAXLEN', 0))
+    await w.receive(wire, taken)
+    assert.equal(await w.place.admin((client) => client.hget(positions, service)), `${at} 10`)
+  })
+
   it('is told that we are alive while a delivery takes longer than a lease: nothing goes to somebody else', async (test) => {
     const w = await world(test, { lease: '1s' })
     const [first, second] = [await w.open(), await w.open()]

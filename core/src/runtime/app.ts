@@ -60,7 +60,10 @@ export interface RetentionOptions {
   readonly every?: Duration
 }
 
-/** What a transaction hands back: what was appended, to wait for with {@link App.seen}. */
+/**
+ * What a transaction hands back: its events, to wait for with {@link App.seen}. Those whose ids were known are named as they
+ * were appended before; they are missing once they are trimmed, which is when every service has handled them.
+ */
 export interface Token {
   readonly correlationId: string
   readonly events: readonly { readonly id: string; readonly key: string; readonly position: number }[]

@@ -1,7 +1,7 @@
 /** Events that come from outside a reaction: transact(), publish() and receive(). */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { isQuadrilleError, QuadrilleError, sleep, type ErrorCode, type TxHandle } from '../base/index.ts'
-import type { NewEvent } from '../contracts/index.ts'
+import type { EventRecord, NewEvent } from '../contracts/index.ts'
 import type { Claim, Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Returned, Service } from '../service/index.ts'
 import type { App, PublishOptions, Token, TransactContext } from './app.ts'
@@ -182,10 +182,17 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
         const duplicates = events.length - appended.length
         tell.tell('appended', { events: appended, duplicates, origin: one.owner || null })
       }
-      return tokenOf(events, positions)
+      return tokenOf(events, positions, await this.#known(events, positions))
     } finally {
       this.#ended()
     }
+  }
+
+  /** What was appended before under the ids that were known; what is trimmed, all have handled. */
+  async #known(events: readonly NewEvent[], positions: readonly (number | null)[]): Promise<readonly EventRecord[]> {
+    const ids = events.filter((_, index) => positions[index] === null).map(({ id }) => id)
+    if (ids.length === 0) return []
+    return this.#retried(() => this.#context.ledger.find({ ids, limit: ids.length }))
   }
 
   /** Undefined when transactions are not gathered now. */
@@ -288,12 +295,19 @@ const emitterOf = (where: string, source: string, options: PublishOptions): Emit
   causationId: options.causationId,
 })
 
-/** Names what was appended; duplicates are left out. */
-function tokenOf(events: readonly NewEvent[], positions: readonly (number | null)[]): Token {
+/** Names the events where they are: just appended, or known before. */
+function tokenOf(
+  events: readonly NewEvent[],
+  positions: readonly (number | null)[],
+  known: readonly EventRecord[],
+): Token {
   const named: Token['events'][number][] = []
   for (let i = 0; i < events.length; i++) {
+    const { id, key } = events[i]!
     const position = positions[i]!
-    if (position !== null) named.push({ id: events[i]!.id, key: events[i]!.key, position })
+    if (position !== null) named.push({ id, key, position })
   }
-  return { correlationId: events[0]?.correlationId ?? '', events: named }
+  for (const { id, key, position } of known) named.push({ id, key, position })
+  const first = known.find(({ id }) => id === events[0]!.id) ?? events[0]
+  return { correlationId: first?.correlationId ?? '', events: named }
 }

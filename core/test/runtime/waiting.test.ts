@@ -34,6 +34,24 @@ test('seen() waits for events that the service has not even read yet, wherever i
   await w.app.seen(token, oracle)
 })
 
+test('seen() waits for an event that was known, as when a call is repeated: its token names the first one', async () => {
+  const goOn = gate()
+  const oracle = service('oracle').on(Asked, { call: () => goOn.promise }, () => {})
+  await using w = await lenientWorld([oracle])
+  const options = { correlationId: 'order 7' }
+  const first = await w.app.publish(Asked({ id: 'a', n: 1 }, { id: 'request-7' }), options)
+  const again = await w.app.publish(Asked({ id: 'a', n: 1 }, { id: 'request-7' }))
+  assert.deepEqual(again, first)
+  const mixed = await w.app.publish([Asked({ id: 'b' }), Asked({ id: 'a', n: 1 }, { id: 'request-7' })])
+  assert.deepEqual(mixed.events.map(({ key, position }) => [key, position]).toSorted(), [
+    ['a', first.events[0]!.position],
+    ['b', first.events[0]!.position + 1],
+  ])
+  await assert.rejects(w.app.seen(again, oracle, { timeout: 0 }), { code: 'TIMED_OUT' })
+  goOn.open()
+  await w.app.seen(again, oracle)
+})
+
 test('seen() says when the service does not run here, for the name may be misspelt', async () => {
   const oracle = service('oracle').on(Asked, () => {})
   await using w = await lenientWorld([oracle, service('clerk').on(Answered, () => {})])

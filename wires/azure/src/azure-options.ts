@@ -1,5 +1,10 @@
 /** What the wire to Service Bus can be told, and what it works with after checking. */
-import type { ServiceBusAdministrationClient, ServiceBusClient, ServiceBusClientOptions } from '@azure/service-bus'
+import {
+  parseServiceBusConnectionString,
+  type ServiceBusAdministrationClient,
+  type ServiceBusClient,
+  type ServiceBusClientOptions,
+} from '@azure/service-bus'
 import { durationMs, numberOption, refuseOption, refuseUnknown, type Duration, type NumberRule } from 'quadrille'
 
 /** What the SDK takes for the identity of a program: mostly a `DefaultAzureCredential` of `@azure/identity`. */
@@ -98,6 +103,16 @@ function sessionsOf(sessions: number | 'key' = 32): number | 'key' {
 
 const topicName = /^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,258}[A-Za-z0-9])?$/
 
+/** What is wrong is told, but not the text itself: it may hold a key. */
+function checkConnectionString(text: string): void {
+  try {
+    parseServiceBusConnectionString(text)
+  } catch (error) {
+    const example = 'Endpoint=sb://host/;SharedAccessKeyName=name;SharedAccessKey=key'
+    refuseOption('not one', 'connectionString', `a connection string like ${example} (${(error as Error).message})`)
+  }
+}
+
 /** @throws QuadrilleError `OPTION_INVALID`, `DURATION_INVALID`. */
 export function checkedOptions(options: ServiceBusOptions): AzureSettings {
   refuseUnknown(options, optionNames, { of: 'serviceBus()' })
@@ -105,6 +120,7 @@ export function checkedOptions(options: ServiceBusOptions): AzureSettings {
   if (connectionString === undefined && (namespace === undefined || credential === undefined)) {
     refuseOption('missing', 'connectionString', 'a connection string, or namespace and credential')
   }
+  if (connectionString !== undefined) checkConnectionString(connectionString)
   if (!topicName.test(topic)) refuseOption(topic, 'topic', 'letters, digits, full stops, hyphens and underscores')
   const ms = (
     option: 'lock' | 'dedupe' | 'timeout' | 'stalled',

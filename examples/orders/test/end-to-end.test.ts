@@ -19,9 +19,13 @@ import { wireKinds, type WireName } from '../src/running/wires.ts'
 const limit = { timeout: 120_000 }
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
-function start(t: TestContext, ...args: string[]) {
+const start = (t: TestContext, ...args: string[]) => spawned(t, args, { detached: false })
+
+/** Detached, it leads a process group of its own, with its children in it. */
+function spawned(t: TestContext, args: readonly string[], { detached }: { readonly detached: boolean }) {
   const child = spawn(process.execPath, ['--conditions=quadrille-source', main, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached,
   })
   t.after(() => child.kill('SIGKILL'))
   let out = ''
@@ -292,4 +296,28 @@ test('a database or a server that is not there is said in one line', { ...limit,
   await server.stop()
   const sentence = new RegExp(`^error: nobody answers at 127.0.0.1:${missing.port}: start the server`)
   for (const args of [[], ['--processes']]) await assertCannotRun(t, ['--ledger', server.url, ...args], sentence)
+})
+
+test('a broker that does not answer, and a folder that is none, are said in one line', limit, async (t) => {
+  // A port that was free a moment ago.
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  for (const wire of ['nats', 'redis', 'rabbitmq'] as const) {
+    const scheme = wire === 'rabbitmq' ? 'amqp' : wire
+    const args = ['--wire', wire, '--broker', `${scheme}://127.0.0.1:${port}`]
+    await assertCannotRun(t, args, new RegExp(`^error: WIRE_UNREACHABLE: ${wire} can not be reached`))
+  }
+  await assertCannotRun(t, ['--data', main], /^error: .*main.ts is no folder: name one with --data/)
+  await assertCannotRun(t, ['--data', join(main, 'data')], /^error: .*data is no folder: name one with --data/)
+})
+
+test('a stop that reaches every process of the run, as a container sends it, ends in good order', limit, async (t) => {
+  const run = spawned(t, ['--processes', '--orders', '5'], { detached: true })
+  while (!run.out().includes('Place orders')) await once(run.child.stdout, 'data')
+  process.kill(-run.child.pid!, 'SIGTERM')
+  const { code, errors } = await run.ended
+  assert.equal(code, 0, errors)
 })

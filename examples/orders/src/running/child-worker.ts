@@ -55,8 +55,8 @@ export async function startChild(options: WorkerOptions): Promise<Child> {
 
 /** Runs in the child. It stops when main says so, and when main is gone. */
 export async function runChild(options: WorkerOptions): Promise<void> {
-  // Ctrl-C reaches the whole group; main decides when its children stop.
-  process.on('SIGINT', () => {})
+  // Ctrl-C reaches the whole group, as does whatever stops a service or a container; main decides when its children stop.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})
   const worker = await startWorker(options)
   const stop = async () => {
     await worker.stop()

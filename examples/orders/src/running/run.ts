@@ -21,7 +21,7 @@ import { openShop, openShopOfProcesses, type Shop, type ShopOptions } from './sh
 import { summarise, summaryText, type Summary } from './summary.ts'
 import { untilAborted } from './until-aborted.ts'
 import { callWitnesses, type Witnesses } from './witnesses.ts'
-import { wireKinds, type WireAt, type WireName } from './wires.ts'
+import { knockAt, wireKinds, type WireAt, type WireName } from './wires.ts'
 import { serviceNames } from './worker.ts'
 
 export interface RunOptions {
@@ -133,7 +133,11 @@ function ordersOfOthers(data: string | undefined): CannotRun {
 /** The broker of the run: the one that is named, or one of our own, which may be killed. */
 async function openBroker({ wire, broker }: RunOptions, closing: (() => Promise<unknown>)[]) {
   if (wire === undefined) return undefined
-  if (broker !== undefined) return { wire: { name: wire, url: broker } satisfies WireAt }
+  if (broker !== undefined) {
+    const named: WireAt = { name: wire, url: broker }
+    await knockAt(named)
+    return { wire: named }
+  }
   const kind = wireKinds[wire]
   const own = await realBroker(kind.broker).start()
   closing.push(() => own.stop())

@@ -1,5 +1,5 @@
 /** The brokers that can join the services when each has a ledger of its own: which there are, and how each is used. */
-import { service, type AnyService, type Wire } from 'quadrille'
+import { service, silentLogger, systemEnv, type AnyService, type Wire } from 'quadrille'
 import type { BrokerName } from '@quadrille/brokers'
 import {
   InventoryRejected,
@@ -88,6 +88,16 @@ export async function overWire(at: WireAt, services: readonly AnyService[]) {
   const all = services.some(({ name }) => name === 'orders') ? [...services, page] : services
   const receives = Object.keys(hearers).filter((type) => all.some(({ name }) => hearers[type]!.includes(name)))
   return { services: all, wires: [{ wire: await wireKinds[at.name].open(at.url), receives }] }
+}
+
+/** Rejects with `WIRE_UNREACHABLE` when the broker does not answer, so that it is said before any process is started. */
+export async function knockAt(at: WireAt): Promise<void> {
+  const wire = await wireKinds[at.name].open(at.url)
+  try {
+    await wire.open({ env: systemEnv, log: silentLogger, sends: [], notice() {} })
+  } finally {
+    await wire.close()
+  }
 }
 
 const localAws = (endpoint: string) => ({

@@ -14,8 +14,17 @@
  */
 import { isQuadrilleError, sleep } from '../base/index.ts'
 import type { Claim } from '../ledger/index.ts'
+import type { JoinBatchPolicy } from '../service/index.ts'
 import { BatchTx } from './batch-tx.ts'
-import { collect, collectsMs, coalesce, isCoalescing, postponeCoalesced, runTogether } from './collect-step.ts'
+import {
+  collect,
+  collectsMs,
+  coalesce,
+  isCoalescing,
+  postponeCoalesced,
+  runTogether,
+  type Member,
+} from './collect-step.ts'
 import { consumeTimer, runDeadline, runStart, runUnless, timerId } from './deadline-step.ts'
 import { failTask, mayHelp, type Failure } from './failure-step.ts'
 import { TaskFailure } from './handle.ts'
@@ -181,7 +190,7 @@ export class BatchRun {
     if (sideBySide)
       await runSideBySide(tasks, {
         keyOf: ({ event }) => event.key,
-        isAlone: ({ state }) => state.inOrder || hasBatch(state.reaction),
+        isAlone: ({ state }) => state.inOrder || batchOf(state.reaction) !== undefined,
         refused: ({ state }) => (state.inOrder = true),
         begin: (task, turn) => {
           batch.begin(task, turn)
@@ -238,7 +247,8 @@ export class BatchRun {
 
   #step(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
     const { reaction } = task.state
-    if (task.role === 'part') return runPart(batch, task)
+    if (task.role === 'part')
+      return whenThere(runPart(batch, task), (data) => data && this.#group(batch, { task, data }, out.together))
     if (task.role === 'late') return runLate(batch, task)
     if (task.role === 'start') return runStart(batch, task)
     if (task.role === 'unless') return runUnless(batch, task)
@@ -247,22 +257,19 @@ export class BatchRun {
     if (isCollecting(task)) return reaction.coalesce ? coalesce(batch, task) : collect(batch, task)
     if (task.role === 'trigger' && task.result === undefined && this.#heldBack(batch, task)) return
     if (task.collected) this.#taken(batch, task)
-    if (task.role === 'trigger' && reaction.batch) return this.#group(batch, task, out.together)
+    if (task.role === 'trigger' && reaction.batch) return this.#group(batch, { task, data: task.data }, out.together)
     return whenThere(task.role === 'undo' ? runUndo(batch, task) : runAction(batch, task), (wanted) => {
       if (wanted) out.calls.push({ task: this.#parkForCall(batch, task), calls: wanted.calls })
     })
   }
 
-  #group(batch: BatchTx, task: Task, together: Map<Task['state'], Task[]>): Soon<void> {
-    if (this.#alone.has(task)) return runTogether(batch, [task])
-    const { state } = task
-    const group = together.get(state)
-    if (group) group.push(task)
-    else together.set(state, [task])
-    const size = state.reaction.kind === 'on' ? state.reaction.batch!.size : 1
-    if ((group?.length ?? 1) < size) return
+  #group(batch: BatchTx, member: Member, together: StepOut['together']): Soon<void> {
+    const { state } = member.task
+    if (this.#alone.has(member.task)) return runTogether(batch, [member])
+    const group = together.get(state) ?? []
+    if (group.push(member) < batchOf(state.reaction)!.size) return void together.set(state, group)
     together.delete(state)
-    return runTogether(batch, group ?? [task])
+    return runTogether(batch, group)
   }
 
   /** Breaker and rate limit: true when the task has to wait. */
@@ -291,11 +298,11 @@ export class BatchRun {
 /** What the steps of a try leave behind: calls to make, and events that their reaction takes together. */
 interface StepOut {
   readonly calls: WantedCall[]
-  readonly together: Map<Task['state'], Task[]>
+  readonly together: Map<Task['state'], Member[]>
 }
 
-const hasBatch = (reaction: Task['state']['reaction']): boolean =>
-  reaction.kind === 'on' && reaction.batch !== undefined
+const batchOf = (reaction: Task['state']['reaction']): JoinBatchPolicy | undefined =>
+  reaction.kind === 'deadline' ? undefined : reaction.batch
 
 /** Tasks that must commit together, and how far the checkpoint may go when they have. */
 interface Unit {

@@ -50,10 +50,17 @@ export function postponeCoalesced(batch: BatchTx, task: Task, until: number): vo
   batch.put({ ...task.collected!, due: Math.max(until, batch.nowMs + Math.max(withinMs, againMs)) })
 }
 
-/** Hands several events to the handler at once. */
-export function runTogether(batch: BatchTx, tasks: readonly Task[]): Soon<void> {
-  const reaction = reactionOf(tasks[0]!)
-  const data = tasks.map((task) => task.data) as never
+/** What a handler that takes several at once gets of one of them: the data of an event, or of the parts of a join. */
+export interface Member {
+  readonly task: Task
+  readonly data: unknown
+}
+
+/** Hands several events, or complete joins, to the handler at once. */
+export function runTogether(batch: BatchTx, members: readonly Member[]): Soon<void> {
+  const tasks = members.map(({ task }) => task)
+  const { reaction } = tasks[0]!.state
+  const data = members.map((member) => member.data) as never
   const run = (context: TaskContext) => reaction.run(data, withEvents(context, tasks) as never)
   return whenThere(handle(batch, tasks, { role: 'run', declared: reaction.emits, run }), () => allDone(batch, tasks))
 }

@@ -3,6 +3,8 @@
  *
  *     (none) --a part--> open --last part--> fired
  *                          \--time over----> late        fired and late are final: the join happens once
+ * With `batch`, a join has fired for those that come later in its transaction before its handler has run: that is when all who
+ * are complete by then are handed over together, and they commit together, or not at all.
  *
  * An open join without a time whose last part does not come is forgotten as everything is (./memory-rounds.ts).
  */
@@ -57,8 +59,11 @@ function saveJoin(batch: BatchTx, task: Task, join: Join): void {
   })
 }
 
-/** Takes one part; runs the handler when it was the last one missing. */
-export function runPart(batch: BatchTx, task: Task): Soon<void> {
+/**
+ * Takes one part; runs the handler when it was the last one missing. With `batch` it gives the data of the parts back instead, to
+ * be handed over with others; the task is done after that.
+ */
+export function runPart(batch: BatchTx, task: Task): Soon<readonly unknown[] | void> {
   return whenThere(loadJoin(batch, task), (join) => {
     if (join.state !== 'open' || join.parts[task.index]) {
       batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'joined' }))
@@ -68,7 +73,7 @@ export function runPart(batch: BatchTx, task: Task): Soon<void> {
     const parts = join.parts.map((part, index) => (index === task.index ? task.event : part))
     const now = withoutLetter({ ...join, parts }, workId(task))
     const taken = parts.includes(null) ? keepOpen(batch, task, { before: join, now }) : fire(batch, task, now)
-    return whenThere(taken, () => batch.done(task))
+    return whenThere(taken, (complete) => complete ?? batch.done(task))
   })
 }
 
@@ -81,15 +86,20 @@ function keepOpen(batch: BatchTx, task: Task, { before, now }: { before: Join; n
   if (isFirst && withinMs !== undefined) armTimer(batch, task, batch.nowMs + withinMs)
 }
 
-function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<void> {
+function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<readonly unknown[] | void> {
   const reaction = reactionOf(task)
-  const data = partsData(task, parts) as never
-  const run = (context: TaskContext) => reaction.run(data, context as never)
-  return whenThere(handle(batch, [task], { role: 'run', declared: reaction.emits, run }), () => {
+  const data = partsData(task, parts)
+  const fired = (): void => {
     saveJoin(batch, task, { state: 'fired', parts: [], letters })
     if (reaction.withinMs === undefined) return
     batch.remove({ scope: batch.context.plan.reader, kind: task.state.kinds.timer, id: joinId(task) })
-  })
+  }
+  if (reaction.batch) {
+    fired()
+    return data
+  }
+  const run = (context: TaskContext) => reaction.run(data as never, context as never)
+  return whenThere(handle(batch, [task], { role: 'run', declared: reaction.emits, run }), fired)
 }
 
 /** The time of a join is over: hands over what has come, unless it was completed meanwhile. */

@@ -1,7 +1,7 @@
 /** Declarations as plain JSON data: what the checker, the simulator, the drawings and `explain` read. */
 import { durationMs } from '../base/index.ts'
 import type { AnyPattern, Pattern } from '../contracts/index.ts'
-import { effectivePolicy, type EffectivePolicy, type PolicyLevels } from './policy.ts'
+import { effectivePolicy, type BatchPolicy, type EffectivePolicy, type PolicyLevels } from './policy.ts'
 import { describeCall, nameOf, type CallDescription } from './call-source.ts'
 import type { Reaction } from './reaction.ts'
 
@@ -61,6 +61,11 @@ export const describeTrigger = (trigger: AnyPattern): TriggerDescription => ({
   pattern: trigger.pattern ?? null,
 })
 
+function batchOf(reaction: Reaction): ReactionDescription['batch'] {
+  const batch: BatchPolicy | undefined = reaction.kind === 'deadline' ? undefined : reaction.batch
+  return batch ? { size: batch.size, withinMs: durationMs(batch.within ?? 0, 'batch.within') } : null
+}
+
 /** The reaction as data, with the policy that is in force under these levels. */
 export function describeReaction(reaction: Reaction, levels: Omit<PolicyLevels, 'reaction'>): ReactionDescription {
   const on = reaction.kind === 'on' ? reaction : undefined
@@ -86,7 +91,7 @@ export function describeReaction(reaction: Reaction, levels: Omit<PolicyLevels, 
       : null,
     unless: reaction.kind === 'deadline' ? reaction.unless.map(describeTrigger) : [],
     withinMs: reaction.kind === 'on' ? null : (reaction.withinMs ?? null),
-    batch: on?.batch ? { size: on.batch.size, withinMs: durationMs(on.batch.within ?? 0, 'batch.within') } : null,
+    batch: batchOf(reaction),
     coalesceMs: on?.coalesce ? durationMs(on.coalesce.within, 'coalesce.within') : null,
     from: reaction.from ?? null,
     replay: reaction.replay ?? false,

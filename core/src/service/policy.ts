@@ -51,6 +51,9 @@ export interface BatchPolicy {
   readonly within?: Duration
 }
 
+/** How a join gets several keys at once: those that are complete at the same time. */
+export type JoinBatchPolicy = Pick<BatchPolicy, 'size'>
+
 /** Only the latest event of each key is handled. */
 export interface CoalescePolicy {
   /** How long after the first event of a key the latest is handled. */

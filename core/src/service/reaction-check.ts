@@ -2,7 +2,7 @@
 import { durationMs, QuadrilleError, refuseOption, refuseUnknown } from '../base/index.ts'
 import { matchesPattern, triggerText, type AnyContract, type AnyPattern } from '../contracts/index.ts'
 import { policyNames } from './policy-names.ts'
-import { effectivePolicy, type BatchPolicy, type CoalescePolicy } from './policy.ts'
+import { effectivePolicy, type BatchPolicy, type CoalescePolicy, type JoinBatchPolicy } from './policy.ts'
 import { emitsOf, triggersOf, type OnReaction, type Reaction, type Undo } from './reaction.ts'
 import type { AllOptions, DeadlineOptions, OnOptions } from './service.ts'
 
@@ -24,6 +24,7 @@ const onNames: Readonly<Record<keyof AnyOn, boolean>> = {
 const allNames: Readonly<Record<keyof AllOptions<unknown, [], []>, boolean>> = {
   within: true,
   late: true,
+  batch: true,
   ...waitingNames,
 }
 const deadlineNames: Readonly<Record<keyof DeadlineOptions<[]>, boolean>> = {
@@ -33,6 +34,7 @@ const deadlineNames: Readonly<Record<keyof DeadlineOptions<[]>, boolean>> = {
 }
 const undoNames: Readonly<Record<keyof Undo, true>> = { on: true, emits: true, call: true, run: true }
 const batchNames: Readonly<Record<keyof BatchPolicy, true>> = { size: true, within: true }
+const joinBatchNames: Readonly<Record<keyof JoinBatchPolicy, true>> = { size: true }
 const coalesceNames: Readonly<Record<keyof CoalescePolicy, true>> = { within: true }
 
 /** How each kind of reaction is written, and what it is called without a `name`. */
@@ -123,12 +125,20 @@ export function checkReaction(reaction: Reaction): void {
     if (twice !== undefined) fail(`a join names ${twice} twice`)
     if (reaction.late !== undefined && typeof reaction.late !== 'function') fail('`late` is not a function')
     if ((reaction.withinMs === undefined) !== (reaction.late === undefined)) fail('`within` and `late` go together')
+    if (reaction.batch !== undefined) {
+      refuseUnknown(reaction.batch, joinBatchNames, { of: where, path: 'batch' })
+      checkSize(reaction.batch, fail)
+    }
   }
   if (reaction.kind === 'deadline') {
     if (reaction.unless.length === 0) fail('a deadline needs at least one `unless` event')
     if (reaction.unless.some((other) => covers(other, reaction.start)))
       fail('the event that starts it is one of `unless`, so it would be settled at once')
   }
+}
+
+function checkSize({ size }: JoinBatchPolicy, fail: (problem: string) => never): void {
+  if (!Number.isSafeInteger(size) || size < 1 || size > batchSizeMax) fail(`batch.size must be 1 to ${batchSizeMax}`)
 }
 
 function checkOn(reaction: OnReaction, fail: (problem: string) => never): void {
@@ -140,8 +150,7 @@ function checkOn(reaction: OnReaction, fail: (problem: string) => never): void {
   if (batch !== undefined) {
     refuseUnknown(batch, batchNames, { of: where, path: 'batch' })
     if (call || undo || coalesce) fail('`batch` can not be combined with `call`, `undo` or `coalesce`')
-    if (!Number.isSafeInteger(batch.size) || batch.size < 1 || batch.size > batchSizeMax)
-      fail(`batch.size must be 1 to ${batchSizeMax}`)
+    checkSize(batch, fail)
     if (batch.within !== undefined) durationMs(batch.within, `batch.within of ${where}`)
   }
   if (coalesce !== undefined) {

@@ -1,7 +1,7 @@
 /** What a service does: reactions, as plain data with the types taken out. The typed way to write them is service.ts. */
 import type { Logger } from '../base/index.ts'
 import type { AnyContract, AnyPattern, Emitted } from '../contracts/index.ts'
-import type { BatchPolicy, CoalescePolicy, ReactionPolicy } from './policy.ts'
+import type { BatchPolicy, CoalescePolicy, JoinBatchPolicy, ReactionPolicy } from './policy.ts'
 
 /** The envelope of an event, as a handler sees it. Times are Dates. */
 export interface EventView {
@@ -99,6 +99,7 @@ export interface JoinReaction extends ReactionBase {
   readonly triggers: readonly AnyPattern[]
   readonly withinMs?: number
   readonly late?: Run<never>
+  readonly batch?: JoinBatchPolicy
 }
 
 /** Unless one of these events comes within this time after that one, do this. */

@@ -5,7 +5,13 @@ import { checkReaction, checkWritten } from './reaction-check.ts'
 import { callerPlace } from './place.ts'
 import { describeReaction, type ServiceDescription } from './describe.ts'
 import { policyNames } from './policy-names.ts'
-import { effectivePolicy, type BatchPolicy, type CoalescePolicy, type ReactionPolicy } from './policy.ts'
+import {
+  effectivePolicy,
+  type BatchPolicy,
+  type CoalescePolicy,
+  type JoinBatchPolicy,
+  type ReactionPolicy,
+} from './policy.ts'
 import type { CallContext, HandlerContext, JoinReaction, Reaction } from './reaction.ts'
 
 type EmittedOf<E extends readonly AnyContract[]> = E[number] extends infer C
@@ -21,6 +27,9 @@ export type MayReturn<E extends readonly AnyContract[]> = Returns<E> | Promise<R
 
 /** A handler that says what its result is needs a `call` that gives it. */
 type CallNeeded<R> = undefined extends R ? unknown : { readonly call: unknown }
+
+/** What a handler gets besides, when it gets several events, or joins, at once: the envelope of each, or of the one that completed it. */
+type SeveralEvents<B> = B extends JoinBatchPolicy ? { readonly events: readonly HandlerContext['event'][] } : unknown
 
 /** What the handler of an undo gets besides the data. */
 export interface UndoContext<Db = unknown, Result = unknown, Done = unknown> extends HandlerContext<Db, Result> {
@@ -93,11 +102,14 @@ export interface AllOptions<
   Db,
   L extends readonly AnyPattern[],
   E extends readonly AnyContract[],
+  B = undefined,
 > extends CommonOptions<E> {
   /** How long after the first part the join waits for the others. Needs `late`. */
   readonly within?: Duration
   /** What happens when they have not come by then. */
   readonly late?: (parts: PartialJoinData<L>, context: HandlerContext<Db, undefined>) => MayReturn<E>
+  /** The handler gets the parts of several keys at once, of those that are complete; `late` gets one. */
+  readonly batch?: B
 }
 
 /** Options of {@link Service.deadline}. */
@@ -171,8 +183,7 @@ export class Service<Db = undefined> {
     options: OnOptions<Db, DataOf<P>, E, R, UE, U, B> & CallNeeded<R>,
     handler: (
       data: B extends BatchPolicy ? readonly DataOf<P>[] : DataOf<P>,
-      context: HandlerContext<Db, R> &
-        (B extends BatchPolicy ? { readonly events: readonly HandlerContext['event'][] } : unknown),
+      context: HandlerContext<Db, R> & SeveralEvents<B>,
     ) => MayReturn<E>,
   ): this
   on(trigger: AnyPattern, second: unknown, third?: unknown): this {
@@ -218,20 +229,28 @@ export class Service<Db = undefined> {
 
   /**
    * When all of these events have come for a key, do this, once. The first event of each part counts until the join
-   * fires; the data of the parts is kept in the ledger until then.
+   * fires; the data of the parts is kept in the ledger until then. With `batch` the handler gets the joins that are complete
+   * at the same time together; when it fails, each is tried alone.
    *
    * @throws QuadrilleError `REACTION_NAME_TAKEN`, `REACTION_INVALID`, `OPTION_INVALID` or `DURATION_INVALID`.
    */
-  all<const L extends readonly AnyPattern[], const E extends readonly AnyContract[] = readonly never[]>(
+  all<
+    const L extends readonly AnyPattern[],
+    const E extends readonly AnyContract[] = readonly never[],
+    B extends JoinBatchPolicy | undefined = undefined,
+  >(
     triggers: L,
-    options: AllOptions<Db, L, E>,
-    handler: (parts: JoinData<L>, context: HandlerContext<Db, undefined>) => MayReturn<E>,
+    options: AllOptions<Db, L, E, B>,
+    handler: (
+      parts: B extends JoinBatchPolicy ? readonly JoinData<L>[] : JoinData<L>,
+      context: HandlerContext<Db, undefined> & SeveralEvents<B>,
+    ) => MayReturn<E>,
   ): this {
     const name = checkWritten({ service: this.name, kind: 'all', triggers, options, run: handler })
-    const { name: _name, emits, within, late, from, replay, ...policy } = options
+    const { name: _name, emits, within, late, batch, from, replay, ...policy } = options
     const withinMs = within === undefined ? undefined : durationMs(within, `within of ${this.name}/${name}`)
     const base = this.#base(name, { emits, from, replay, policy, run: handler })
-    return this.#add({ kind: 'all', ...base, triggers, withinMs, late: late as JoinReaction['late'] })
+    return this.#add({ kind: 'all', ...base, triggers, withinMs, late: late as JoinReaction['late'], batch })
   }
 
   /**

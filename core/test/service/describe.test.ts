@@ -41,7 +41,7 @@ const shop = service('shop', { db: { name: 'own', open: () => ({}) }, concurrenc
   )
   .on(B, { batch: { size: 10, within: '50ms' } }, run)
   .on(C, { coalesce: { within: '2s' } }, run)
-  .all([A, B.where({ status: 'ok' })], { within: '15m', late: run, emits: [C] }, run) // join
+  .all([A, B.where({ status: 'ok' })], { within: '15m', late: run, emits: [C], batch: { size: 5 } }, run) // join
   .deadline(A, { unless: [B, C.where({ status: 'ok' })], within: '1h', from: 'beginning' }, run) // deadline
 const described = shop.describe()
 const byName = (name: string) => described.reactions.find((reaction) => reaction.name === name)!

@@ -115,7 +115,15 @@ test('batch and coalesce go with nothing that is about one event', () => {
     /batch.within of s\/a/,
   )
   refused(() => untyped().on(A, { coalesce: {} }, run), 'DURATION_INVALID', /coalesce.within of s\/a/)
+  for (const size of [0, 1_001, '5'])
+    refused(() => untyped().all([A, B], { batch: { size } }, run), 'REACTION_INVALID', /batch.size must be 1 to 1000/)
+  refused(
+    () => untyped().all([A, B], { batch: { size: 5, within: '1s' } }, run),
+    'OPTION_INVALID',
+    /option batch.within is unknown to s\/a\+b/,
+  )
   service('s')
+    .all([A, B], { batch: { size: 1_000 } }, run)
     .on(A, { batch: { size: 1_000, within: 0 } }, run)
     .on(B, { coalesce }, run)
 })

@@ -148,6 +148,12 @@ test('batches, joins and deadlines have the data of their events', () => {
       { name: 'late', within: '1m', emits: [Cancelled], late: ([ordered]) => Cancelled({ id: ordered?.id ?? '' }) },
       () => {},
     )
+    .all([Ordered, Paid], { name: 'several', batch: { size: 5 } }, (complete, { events }) => {
+      expectTypeOf(complete).toEqualTypeOf<readonly (readonly [Order, { id: string }])[]>()
+      expectTypeOf(events[0]!.key).toEqualTypeOf<string>()
+    })
+    // @ts-expect-error only a batch has a context with events
+    .all([Ordered, Paid], { name: 'one' }, (_, { events }) => void events)
     // @ts-expect-error there is no third part
     .all([Ordered, Paid], { name: 'third' }, (parts) => expectTypeOf(parts[2]) && undefined)
     // @ts-expect-error late may only return what is declared

@@ -28,6 +28,8 @@ export const postgresBatchSql = {
   pay: `INSERT INTO payments (order_id, amount) SELECT * FROM unnest($1::text[], $2::int[]) ${again('payments')}`,
   reserve: `INSERT INTO reservations (order_id, units) SELECT * FROM unnest($1::text[], $2::int[])
     ${again('reservations')}`,
+  complete: `UPDATE orders SET paid = true, reserved = true, status = 'completed', completions = completions + 1
+    WHERE id = ANY($1::text[])`,
   notify: `INSERT INTO notifications (order_id) SELECT * FROM unnest($1::text[]) ${again('notifications')}`,
 } as const
 

@@ -1,4 +1,4 @@
-/** The order flow in Quadrille on SQLite: four services, and the same with handlers that take up to 100 events at once. */
+/** The order flow in Quadrille on SQLite: four services, and the same with handlers that take up to 100 events, or joins, at once. */
 import { service, type Service } from 'quadrille'
 import { nodeSqlite, type SqliteHandle } from 'quadrille/sqlite'
 import { unitsOf } from '../order.ts'
@@ -11,8 +11,9 @@ export interface OrderServices<Db> {
   readonly others: readonly Service<Db>[]
 }
 
-const orders = (): Service<SqliteHandle> =>
-  service('orders', { db: nodeSqlite() }).all(
+/** Handlers for one event at a time. */
+export function oneByOne(): OrderServices<SqliteHandle> {
+  const orders = service('orders', { db: nodeSqlite() }).all(
     [PaymentProcessed, InventoryUpdated],
     { name: joinReaction, emits: [OrderCompleted] },
     ([{ orderId }], { db }) => {
@@ -20,9 +21,6 @@ const orders = (): Service<SqliteHandle> =>
       return OrderCompleted({ orderId })
     },
   )
-
-/** Handlers for one event at a time. */
-export function oneByOne(): OrderServices<SqliteHandle> {
   const payments = service('payments', { db: nodeSqlite() }).on(
     OrderCreated,
     { emits: [PaymentProcessed] },
@@ -43,12 +41,23 @@ export function oneByOne(): OrderServices<SqliteHandle> {
   const notifications = service('notifications', { db: nodeSqlite() }).on(OrderCompleted, ({ orderId }, { db }) => {
     db.prepare(orderSql.notify).run(orderId)
   })
-  return { orders: orders(), others: [payments, inventory, notifications] }
+  return { orders, others: [payments, inventory, notifications] }
 }
 
-/** Handlers for up to 100 events at a time. */
+/** Handlers for up to 100 events, or joins, at a time. */
 export function inBatches(): OrderServices<SqliteHandle> {
   const batch = { size: 100 }
+  const orders = service('orders', { db: nodeSqlite() }).all(
+    [PaymentProcessed, InventoryUpdated],
+    { name: joinReaction, emits: [OrderCompleted], batch },
+    (complete, { db }) => {
+      const update = db.prepare(orderSql.complete)
+      return complete.map(([{ orderId }]) => {
+        update.run(orderId)
+        return OrderCompleted({ orderId })
+      })
+    },
+  )
   const payments = service('payments', { db: nodeSqlite() }).on(
     OrderCreated,
     { emits: [PaymentProcessed], batch },
@@ -80,5 +89,5 @@ export function inBatches(): OrderServices<SqliteHandle> {
       for (const { orderId } of completed) notify.run(orderId)
     },
   )
-  return { orders: orders(), others: [payments, inventory, notifications] }
+  return { orders, others: [payments, inventory, notifications] }
 }

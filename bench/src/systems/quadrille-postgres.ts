@@ -1,4 +1,4 @@
-/** The order flow in Quadrille on PostgreSQL: four services, and the same with handlers that take up to 100 events at once. */
+/** The order flow in Quadrille on PostgreSQL: four services, and the same with handlers that take up to 100 events, or joins, at once. */
 import { pgClient, postgres, type PostgresHandle } from '@quadrille/postgres'
 import { service } from 'quadrille'
 import { unitsOf } from '../order.ts'
@@ -12,8 +12,9 @@ import type { OrderSystem } from './system.ts'
 const db = pgClient()
 const batch = { size: 100 }
 
-const orders = () =>
-  service('orders', { db }).all(
+/** Handlers for one event at a time. */
+function oneByOne(): OrderServices<PostgresHandle> {
+  const orders = service('orders', { db }).all(
     [PaymentProcessed, InventoryUpdated],
     { name: joinReaction, emits: [OrderCompleted] },
     async ([{ orderId }], { db }) => {
@@ -21,9 +22,6 @@ const orders = () =>
       return OrderCompleted({ orderId })
     },
   )
-
-/** Handlers for one event at a time. */
-function oneByOne(): OrderServices<PostgresHandle> {
   const payments = service('payments', { db }).on(
     OrderCreated,
     { emits: [PaymentProcessed] },
@@ -44,11 +42,20 @@ function oneByOne(): OrderServices<PostgresHandle> {
   const notifications = service('notifications', { db }).on(OrderCompleted, async ({ orderId }, { db }) => {
     await db.query(postgresSql.notify, [orderId])
   })
-  return { orders: orders(), others: [payments, inventory, notifications] }
+  return { orders, others: [payments, inventory, notifications] }
 }
 
-/** Handlers for up to 100 events at a time. */
+/** Handlers for up to 100 events, or joins, at a time. */
 function inBatches(): OrderServices<PostgresHandle> {
+  const orders = service('orders', { db }).all(
+    [PaymentProcessed, InventoryUpdated],
+    { name: joinReaction, emits: [OrderCompleted], batch },
+    async (complete, { db }) => {
+      const ids = complete.map(([{ orderId }]) => orderId)
+      await db.query(postgresBatchSql.complete, [ids])
+      return ids.map((orderId) => OrderCompleted({ orderId }))
+    },
+  )
   const payments = service('payments', { db }).on(
     OrderCreated,
     { emits: [PaymentProcessed], batch },
@@ -69,7 +76,7 @@ function inBatches(): OrderServices<PostgresHandle> {
   const notifications = service('notifications', { db }).on(OrderCompleted, { batch }, async (completed, { db }) => {
     await db.query(postgresBatchSql.notify, [completed.map((each) => each.orderId)])
   })
-  return { orders: orders(), others: [payments, inventory, notifications] }
+  return { orders, others: [payments, inventory, notifications] }
 }
 
 /** Makes the services' tables in a new database. */

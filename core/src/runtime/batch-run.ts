@@ -248,7 +248,7 @@ export class BatchRun {
   #step(batch: BatchTx, task: Task, out: StepOut): Soon<void> {
     const { reaction } = task.state
     if (task.role === 'part')
-      return whenThere(runPart(batch, task), (data) => data && this.#group(batch, { task, data }, out.together))
+      return whenThere(runPart(batch, task), (member) => member && this.#group(batch, member, out.together))
     if (task.role === 'late') return runLate(batch, task)
     if (task.role === 'start') return runStart(batch, task)
     if (task.role === 'unless') return runUnless(batch, task)

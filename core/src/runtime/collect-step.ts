@@ -7,6 +7,7 @@ import type { BatchTx } from './batch-tx.ts'
 import { eventView, type TaskContext } from './handler-context.ts'
 import { handle, handlingOf } from './handle.ts'
 import { whenThere, type Soon } from './soon.ts'
+import type { TraceOrigin } from './tracing.ts'
 import { workId, type Task } from './work.ts'
 
 /** How often the latest event of a key looks whether the one before it is done, at most. */
@@ -54,6 +55,8 @@ export function postponeCoalesced(batch: BatchTx, task: Task, until: number): vo
 export interface Member {
   readonly task: Task
   readonly data: unknown
+  /** Where the parts of a join come from. */
+  readonly linked?: readonly TraceOrigin[]
 }
 
 /** Hands several events, or complete joins, to the handler at once. */
@@ -62,7 +65,9 @@ export function runTogether(batch: BatchTx, members: readonly Member[]): Soon<vo
   const { reaction } = tasks[0]!.state
   const data = members.map((member) => member.data) as never
   const run = (context: TaskContext) => reaction.run(data, withEvents(context, tasks) as never)
-  return whenThere(handle(batch, tasks, { role: 'run', declared: reaction.emits, run }), () => allDone(batch, tasks))
+  const linked = members.flatMap((member) => member.linked ?? [])
+  const how = { role: 'run', declared: reaction.emits, run, linked } as const
+  return whenThere(handle(batch, tasks, how), () => allDone(batch, tasks))
 }
 
 async function allDone(batch: BatchTx, tasks: readonly Task[]): Promise<void> {

@@ -8,7 +8,7 @@ import { TaskContext } from './handler-context.ts'
 import type { Handling } from './hooks.ts'
 import type { RunningHandler } from './running-handlers.ts'
 import type { Soon } from './soon.ts'
-import type { Traced } from './tracing.ts'
+import type { TraceOrigin, Traced } from './tracing.ts'
 import type { Task } from './work.ts'
 
 /** What a handler of the user has thrown, or returned wrongly, for one task: the batch is run again without it. */
@@ -29,6 +29,8 @@ export interface HandlerRun {
   readonly run: (context: TaskContext) => unknown
   readonly result?: unknown
   readonly done?: unknown
+  /** Where the parts of a join come from. */
+  readonly linked?: readonly TraceOrigin[]
 }
 
 /** The task as the hooks see it. */
@@ -54,6 +56,7 @@ export function handle(batch: BatchTx, tasks: readonly Task[], how: HandlerRun):
   const traced = settings.tracing?.begin({
     what: 'handler',
     handlings: tasks.map((task) => handlingOf(task, how.role)),
+    ...(how.linked && { linked: how.linked }),
   })
   const startedAt = settings.env.elapsed()
   const holdsSince = () => batch.holdsSince(startedAt)

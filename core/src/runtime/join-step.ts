@@ -15,20 +15,32 @@ import { handle, handlingOf, TaskFailure } from './handle.ts'
 import { decode, type Encoded } from './decoder.ts'
 import type { TaskContext } from './handler-context.ts'
 import { expiresUnlessHeld, isHeldBy, memoryEnd, withLetter, withoutLetter, type Held } from './held-memory.ts'
+import type { Member } from './collect-step.ts'
 import { whenThere, type Soon } from './soon.ts'
+import type { TraceOrigin } from './tracing.ts'
 import { laneOf, workId, type Task } from './work.ts'
+
+/** Of an event that has come, what is needed when the others have. */
+type Part = Encoded & Partial<TraceOrigin>
 
 interface Join extends Held {
   readonly state: 'open' | 'fired' | 'late'
-  /** Of each that has come, what is needed when the others have. */
-  readonly parts: readonly (Encoded | null)[]
+  readonly parts: readonly (Part | null)[]
 }
 
 const joinText = ({ state, parts, letters = [] }: Join): string =>
-  JSON.stringify({ state, parts: parts.map(encodedOf), letters: letters.length > 0 ? letters : undefined })
+  JSON.stringify({ state, parts: parts.map(keptOf), letters: letters.length > 0 ? letters : undefined })
 
-const encodedOf = (part: Encoded | null): Encoded | null =>
-  part && { position: part.position, type: part.type, version: part.version, data: part.data }
+/** The envelope is not kept, but for where it comes from. */
+const keptOf = (part: Part | null): object | null =>
+  part && {
+    position: part.position,
+    type: part.type,
+    version: part.version,
+    data: part.data,
+    traceparent: part.traceparent ?? undefined,
+    tracestate: part.tracestate ?? undefined,
+  }
 
 export const joinKind = 'join'
 const reactionOf = (task: Task): JoinReaction => task.state.reaction as JoinReaction
@@ -60,10 +72,10 @@ function saveJoin(batch: BatchTx, task: Task, join: Join): void {
 }
 
 /**
- * Takes one part; runs the handler when it was the last one missing. With `batch` it gives the data of the parts back instead, to
- * be handed over with others; the task is done after that.
+ * Takes one part; runs the handler when it was the last one missing. With `batch` it gives back instead what is to be handed over
+ * with others; the task is done after that.
  */
-export function runPart(batch: BatchTx, task: Task): Soon<readonly unknown[] | void> {
+export function runPart(batch: BatchTx, task: Task): Soon<Member | void> {
   return whenThere(loadJoin(batch, task), (join) => {
     if (join.state !== 'open' || join.parts[task.index]) {
       batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'joined' }))
@@ -86,9 +98,10 @@ function keepOpen(batch: BatchTx, task: Task, { before, now }: { before: Join; n
   if (isFirst && withinMs !== undefined) armTimer(batch, task, batch.nowMs + withinMs)
 }
 
-function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<readonly unknown[] | void> {
+function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<Member | void> {
   const reaction = reactionOf(task)
   const data = partsData(task, parts)
+  const linked = originsOf(parts)
   const fired = (): void => {
     saveJoin(batch, task, { state: 'fired', parts: [], letters })
     if (reaction.withinMs === undefined) return
@@ -96,11 +109,16 @@ function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<readon
   }
   if (reaction.batch) {
     fired()
-    return data
+    return { task, data, linked }
   }
   const run = (context: TaskContext) => reaction.run(data as never, context as never)
-  return whenThere(handle(batch, [task], { role: 'run', declared: reaction.emits, run }), fired)
+  return whenThere(handle(batch, [task], { role: 'run', declared: reaction.emits, run, linked }), fired)
 }
+
+const originsOf = (parts: Parts): TraceOrigin[] =>
+  parts.flatMap((part) =>
+    part?.traceparent ? [{ traceparent: part.traceparent, tracestate: part.tracestate ?? null }] : [],
+  )
 
 /** The time of a join is over: hands over what has come, unless it was completed meanwhile. */
 export async function runLate(batch: BatchTx, task: Task): Promise<void> {
@@ -113,6 +131,7 @@ export async function runLate(batch: BatchTx, task: Task): Promise<void> {
     await handle(batch, [task], {
       role: 'late',
       declared: reaction.emits,
+      linked: originsOf(join.parts),
       run: (context) => reaction.late!(data, context as never),
     })
     saveJoin(batch, task, withoutLetter({ ...join, state: 'late', parts: [] }, workId(task)))

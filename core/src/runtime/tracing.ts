@@ -16,10 +16,20 @@ export interface CreatedEvent {
   readonly correlationId: string
 }
 
+/** What says where an event comes from. */
+export type TraceOrigin = Pick<EventRecord, 'traceparent' | 'tracestate'>
+
 /** What is about to be run. */
 export type TracedRun =
-  /** A handler, for one event or for all of a batch; or a `call`. */
-  | { readonly what: 'handler' | 'call'; readonly handlings: readonly Handling[] }
+  /**
+   * A handler, for one event or for all of a batch; or a `call`. Of a join `linked` are all its parts: the handling is of the one that
+   * completed it.
+   */
+  | {
+      readonly what: 'handler' | 'call'
+      readonly handlings: readonly Handling[]
+      readonly linked?: readonly TraceOrigin[]
+    }
   /** Events are handed to a broker. */
   | { readonly what: 'send'; readonly wire: string; readonly events: readonly EventRecord[] }
 

@@ -16,7 +16,7 @@ import {
   type SpanContext,
   type TracerProvider,
 } from '@opentelemetry/api'
-import type { EventRecord, Handling, Traced, Tracing } from 'quadrille'
+import type { EventRecord, Handling, TraceOrigin, Traced, TracedRun, Tracing } from 'quadrille'
 import { errorLabel } from 'quadrille/observe'
 import { countingHooks, instrumentsOf } from './instruments.ts'
 import { attributes, own, system } from './semantic-names.ts'
@@ -55,9 +55,9 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Tracing {
   const tracer = tracerProvider.getTracer(library)
   const instruments = instrumentsOf(meterProvider.getMeter(library))
 
-  const handling = (run: { what: 'handler' | 'call'; handlings: readonly Handling[] }): Traced => {
+  const handling = (run: Exclude<TracedRun, { what: 'send' }>): Traced => {
     const first = run.handlings[0]!
-    const origins = originsOf(run.handlings.map(({ event }) => event))
+    const origins = originsOf([...run.handlings.map(({ event }) => event), ...(run.linked ?? [])])
     const [origin] = origins
     const isChild = handlings === 'child' && run.handlings.length === 1 && origin !== undefined
     const parent = isChild ? trace.setSpanContext(ROOT_CONTEXT, origin) : ROOT_CONTEXT
@@ -117,7 +117,7 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Tracing {
 }
 
 /** The spans that events come from, each once. */
-function originsOf(events: readonly EventRecord[]): SpanContext[] {
+function originsOf(events: readonly TraceOrigin[]): SpanContext[] {
   const found = new Map<string, SpanContext>()
   for (const event of events) {
     const origin = spanContextOf(event)

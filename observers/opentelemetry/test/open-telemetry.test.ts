@@ -101,6 +101,27 @@ test('two requests at the same time: each event is in the trace of its own', asy
   )
 })
 
+for (const batch of [undefined, { size: 10 }]) {
+  test(`a join is linked to where all its parts come from${batch ? ', also in a batch' : ', also when it is late'}`, async () => {
+    const otel = sdk()
+    const joins = service('joins').all([Paid, Shipped], { batch, within: '1m', late: () => {} }, () => {})
+    const w = await world([joins], { tracing: openTelemetry(otel.providers) })
+    await w.publish(Paid({ id: 'a' }))
+    await w.publish(Paid({ id: 'late' }))
+    await w.settled()
+    await w.publish(Shipped({ id: 'a' }))
+    await w.advance('2m')
+    await w.stop()
+    const spans = await otel.spans()
+    const created = (name: string) => spans.filter((span) => span.name === `create ${name}`)
+    const [paid, paidLate] = created('paid').map((span) => span.spanContext().spanId)
+    const [shipped] = created('shipped').map((span) => span.spanContext().spanId)
+    assert.deepEqual(linksOf(named(spans, 'process shipped')), [shipped, paid])
+    assert.deepEqual(linksOf(named(spans, 'process paid')), [paidLate])
+    isChildOf(named(spans, 'process shipped'), named(spans, 'create shipped'))
+  })
+}
+
 test('a try that fails is a span with its error, and the next one stands beside it', async () => {
   const otel = sdk()
   const flaky = service('flaky').on(Ordered, { retry: { base: '1s' } }, async ({ id }, { attempt }) => {

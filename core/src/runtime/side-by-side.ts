@@ -46,7 +46,7 @@ export async function runSideBySide<Item>(items: readonly Item[], how: SideBySid
   for (const [index, item] of items.entries()) {
     const key = how.keyOf?.(item) ?? item
     const isAlone = how.isAlone?.(item) ?? false
-    if (isAlone || pending.has(key)) await allEnded()
+    if (pending.size > 0 && (isAlone || pending.has(key))) await allEnded()
     if (failure) break
     let hasSent = (): void => {}
     const sending = (needsOwnTurn: boolean): void => {

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { isQuadrilleError, QuadrilleError, type Choreography } from 'quadrille'
+import { isQuadrilleError, messageOf, QuadrilleError, type Choreography } from 'quadrille'
 import type { Subject } from 'quadrille/simulate'
 import type { QuadrilleConfig } from './config.ts'
 
@@ -114,9 +114,8 @@ async function made(file: string, exported: unknown): Promise<unknown> {
 }
 
 function failed(file: string, error: unknown): QuadrilleError {
-  const message = error instanceof Error ? error.message : String(error)
   const name = error instanceof Error && !isQuadrilleError(error) ? `${error.name}: ` : ''
-  return new QuadrilleError('CONFIG_FAILED', { file, message: name + message, at: placeIn(error) }, error)
+  return new QuadrilleError('CONFIG_FAILED', { file, message: name + messageOf(error), at: placeIn(error) }, error)
 }
 
 /** This folder as it is written in stacks. */

@@ -69,6 +69,13 @@ export function isNonRetryable(value: unknown): value is NonRetryable {
   return typeof value === 'object' && value !== null && nonRetryableBrand in value
 }
 
+/** The sentence of an error, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  // Node wraps the failures of all addresses of a host, in an error without a sentence.
+  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(messageOf).join('; ')
+  return error instanceof Error ? error.message : String(error)
+}
+
 /**
  * Checks what this library itself guarantees. A failure is a bug of the library, never of its user.
  *

@@ -5,6 +5,7 @@ export {
   isNonRetryable,
   isQuadrilleError,
   invariant,
+  messageOf,
   type ErrorCode,
   type ErrorDetails,
 } from './errors.ts'

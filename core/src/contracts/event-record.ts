@@ -1,5 +1,5 @@
 /** Events as a ledger holds them, and how a reader gets their data. */
-import { QuadrilleError } from '../base/errors.ts'
+import { messageOf, QuadrilleError } from '../base/errors.ts'
 import { checkValue } from './schema-check.ts'
 import type { AnyContract } from './event-contract.ts'
 
@@ -86,8 +86,7 @@ function upcast(contract: AnyContract, index: number, previous: unknown): unknow
   try {
     return (step.upcast as (previous: unknown) => unknown)(previous)
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    const details = { type: contract.type, from: step.version - 1, to: step.version, message }
+    const details = { type: contract.type, from: step.version - 1, to: step.version, message: messageOf(error) }
     throw new QuadrilleError('UPCAST_FAILED', details, error)
   }
 }

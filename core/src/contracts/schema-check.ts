@@ -1,5 +1,5 @@
 /** Validation through Standard Schema, with errors that say where and what. */
-import { QuadrilleError, isQuadrilleError } from '../base/errors.ts'
+import { QuadrilleError, isQuadrilleError, messageOf } from '../base/errors.ts'
 import type { Issue } from '../base/error-catalogue.ts'
 import type { StandardIssue, StandardResult, StandardSchema } from './standard-schema.ts'
 
@@ -131,6 +131,6 @@ export function jsonSchemaOf(place: SchemaPlace): Record<string, unknown> {
     return jsonSchema.input({ target: 'draft-2020-12' })
   } catch (error) {
     if (isQuadrilleError(error)) throw error
-    return fail(error instanceof Error ? error.message : String(error), error)
+    return fail(messageOf(error), error)
   }
 }

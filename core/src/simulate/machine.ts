@@ -6,7 +6,7 @@
  *     known state --known input--> known state                        nothing runs
  *     known state --new input--> go there (do again what led there), run it, and know it from now on
  */
-import { isQuadrilleError, NonRetryable } from '../base/index.ts'
+import { isQuadrilleError, messageOf, NonRetryable } from '../base/index.ts'
 import { isEmitted, type EventRecord, type NewEvent } from '../contracts/index.ts'
 import type { Hooks } from '../runtime/hooks.ts'
 import type { Soon } from '../runtime/soon.ts'
@@ -163,7 +163,7 @@ export class Machine implements Doorman {
   readonly #hooks: Hooks = { dead: (letter) => this.#bury(letter), failed: () => (this.#failed = true) }
 
   readonly #bury: NonNullable<Hooks['dead']> = ({ service, reaction, role, event, code, error }) => {
-    const problem = (error instanceof Error ? error.message : String(error)).slice(0, 200)
+    const problem = messageOf(error).slice(0, 200)
     this.#failed = true
     this.#dead.push({ service, reaction, role, code, problem, correlationId: event.correlationId })
   }

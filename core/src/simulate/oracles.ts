@@ -2,6 +2,7 @@
  * What must hold without anyone saying so: it follows from the declaration, and from what the same conversation does when
  * nothing goes wrong. Each has a code that `ignore` can name; docs/verify.md tells them one by one.
  */
+import { messageOf } from '../base/index.ts'
 import { counters, effectName, netsOf, type Baseline } from './baseline.ts'
 import type { Talk, Told } from './book.ts'
 import { looking, Missing } from './looking.ts'
@@ -258,7 +259,7 @@ export function problemsOf(ask: () => void | boolean | string | readonly string[
     return said === false ? [''] : typeof said === 'string' ? [said] : said
   } catch (error) {
     if (error instanceof Missing) throw error
-    return [error instanceof Error ? error.message : String(error)]
+    return [messageOf(error)]
   }
 }
 

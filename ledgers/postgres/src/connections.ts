@@ -1,7 +1,7 @@
 /** Connections to the server: a pool for transactions, and lines that are kept for what is outside of any. */
 import pg from 'pg'
-import { QuadrilleError, sleep, type Env } from 'quadrille'
-import { hasState, isAway, messageOf, quietState } from './postgres-errors.ts'
+import { messageOf, QuadrilleError, sleep, type Env } from 'quadrille'
+import { hasState, isAway, quietState } from './postgres-errors.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
 
 /** The pauses between attempts to connect. */

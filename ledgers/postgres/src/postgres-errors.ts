@@ -79,10 +79,3 @@ export function isAway(error: unknown): boolean {
 /** True for an error that the server has sent: inside a transaction nothing goes on after it. */
 export const isFromServer = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'severity' in error
-
-/** The sentence of an error, whatever was thrown. */
-export function messageOf(error: unknown): string {
-  // Node wraps the failures of all addresses of a host.
-  if (error instanceof AggregateError && error.errors.length > 0) return error.errors.map(messageOf).join('; ')
-  return error instanceof Error ? error.message : String(error)
-}

@@ -1,5 +1,5 @@
 /** The ledger on PostgreSQL: brings connections, the log in memory and wake-ups together. */
-import { invariant, isQuadrilleError, QuadrilleError, type Env, type EventRecord } from 'quadrille'
+import { invariant, isQuadrilleError, messageOf, QuadrilleError, type Env, type EventRecord } from 'quadrille'
 import type {
   Claim,
   FindQuery,
@@ -22,7 +22,7 @@ import { findStatement } from './find-statement.ts'
 import { LeaseDesk } from './lease-requests.ts'
 import { Knowledge } from './knowledge.ts'
 import { LogFollower } from './log-follower.ts'
-import { isAway, isConflictError, messageOf } from './postgres-errors.ts'
+import { isAway, isConflictError } from './postgres-errors.ts'
 import { outcomeOf } from './commit-outcome.ts'
 import { postgresHealth } from './postgres-health.ts'
 import { PostgresTx, type TxContext } from './postgres-tx.ts'

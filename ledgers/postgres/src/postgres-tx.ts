@@ -9,6 +9,7 @@ import type pg from 'pg'
 import {
   invariant,
   isQuadrilleError,
+  messageOf,
   QuadrilleError,
   type Claim,
   type LedgerRecord,
@@ -19,15 +20,7 @@ import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
 import { appendValues, recordOf } from './event-rows.ts'
 import { endOf } from './connections.ts'
 import { GatedHandle, type HandleSource, type Sending } from './postgres-handle.ts'
-import {
-  abortedState,
-  hasState,
-  isAway,
-  isConflictError,
-  isFromServer,
-  leaseLostState,
-  messageOf,
-} from './postgres-errors.ts'
+import { abortedState, hasState, isAway, isConflictError, isFromServer, leaseLostState } from './postgres-errors.ts'
 import {
   lanesStatement,
   loadedRecords,

@@ -7,8 +7,8 @@
  * rolls back and the group ends with it. Nobody learns of a success before COMMIT.
  */
 import type { StatementSync } from 'node:sqlite'
-import { QuadrilleError, sleep, type Env } from '../../base/index.ts'
-import { isBusy, isConstraint, messageOf } from './sqlite-errors.ts'
+import { messageOf, QuadrilleError, sleep, type Env } from '../../base/index.ts'
+import { isBusy, isConstraint } from './sqlite-errors.ts'
 import type { Connection } from './sqlite-connection.ts'
 
 /** Works in one group. */

@@ -21,6 +21,3 @@ export const isConstraint = (error: unknown): boolean => hasCode(error, 'constra
 
 /** True when the file is something else than an SQLite database. */
 export const isNotADatabase = (error: unknown): boolean => hasCode(error, 'notADatabase')
-
-/** The sentence of an error, whatever was thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,5 +1,5 @@
 /** The ledger on SQLite: brings the tables, the queue of transactions and the log in memory together. */
-import { isQuadrilleError, QuadrilleError, invariant, sleep, type Env } from '../../base/index.ts'
+import { isQuadrilleError, QuadrilleError, invariant, messageOf, sleep, type Env } from '../../base/index.ts'
 import type { EventRecord } from '../../contracts/index.ts'
 import type {
   FindQuery,
@@ -26,7 +26,7 @@ import { RecordReader, RecordWriter } from './record-table.ts'
 import { RetentionSweep } from './retention-sweep.ts'
 import { migrate } from './schema-migration.ts'
 import { openConnection, type Connection } from './sqlite-connection.ts'
-import { isBusy, isNotADatabase, isOutside, messageOf } from './sqlite-errors.ts'
+import { isBusy, isNotADatabase, isOutside } from './sqlite-errors.ts'
 import { sqliteHealth } from './sqlite-health.ts'
 import { SqliteTx, type TxTables } from './sqlite-tx.ts'
 import { WalKeeper } from './wal-keeper.ts'

@@ -6,7 +6,7 @@
  *
  * While it is away nothing is parked and no attempt is counted: an outage must not fill the dead letters.
  */
-import { isQuadrilleError, QuadrilleError } from '../../base/index.ts'
+import { isQuadrilleError, messageOf, QuadrilleError } from '../../base/index.ts'
 import { sendByKey, type OutgoingMessage, type Wire } from '../../wire/index.ts'
 import type { Tracing } from '../tracing.ts'
 import type { RelayContext } from './relay.ts'
@@ -61,7 +61,7 @@ export class Reach {
   /** Waits before the next try; the first time it is told. */
   async pause(error: unknown): Promise<void> {
     const { settings, wire, tools, tell } = this.#context
-    const why = error instanceof Error ? error.message : String(error)
+    const why = messageOf(error)
     if (!this.#away) {
       tools.log.warn({ err: error, wire: wire.name }, 'nothing can be sent; events wait in the ledger')
       tell.tell('wire', { wire: wire.name, service: null, state: 'lost', why })
@@ -138,6 +138,5 @@ async function sent(wire: Wire, messages: readonly OutgoingMessage[]): Promise<A
 function failureOf({ name }: Wire, { event: { type } }: OutgoingMessage, error: unknown): QuadrilleError {
   const isAnswer = isQuadrilleError(error) && (error.retryable || error.code === 'WIRE_MESSAGE_REFUSED')
   if (isAnswer) return error
-  const message = error instanceof Error ? error.message : String(error)
-  return new QuadrilleError('WIRE_SEND_FAILED', { wire: name, type, message }, error)
+  return new QuadrilleError('WIRE_SEND_FAILED', { wire: name, type, message: messageOf(error) }, error)
 }

@@ -84,7 +84,7 @@ export function parkedReport({ event: { id, type, key }, failed, tries }: Parcel
 }
 
 /** What is handed to the wire: the same id on every try, a new dedupe id after every redrive. */
-export function messageOf({ event, redrives }: Parcel): OutgoingMessage {
+export function outgoingOf({ event, redrives }: Parcel): OutgoingMessage {
   return { event: unmarked(event), dedupeId: redrives === 0 ? event.id : `${event.id}#${redrives}` }
 }
 

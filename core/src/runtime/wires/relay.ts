@@ -25,7 +25,7 @@ import { ParkedLanes } from './parked-lanes.ts'
 import { relayReader } from './relay-names.ts'
 import { answersOf, Reach } from './reach.ts'
 import {
-  cut, messageOf, outcomeOf, parcel, parcelOf, parkedKind, parkedRecord, parkedReport, type Outcome, type Parcel,
+  cut, outcomeOf, outgoingOf, parcel, parcelOf, parkedKind, parkedRecord, parkedReport, type Outcome, type Parcel,
   type SendFailure,
 } from './relay-records.ts' // prettier-ignore
 import type { WireSettings } from './wire-options.ts'
@@ -279,7 +279,7 @@ export class Relay {
   async #send(parcels: readonly Parcel[], next: readonly LedgerRecord[] = []): Promise<Outcome | null> {
     const { wire, settings } = this.#context
     const { env } = settings
-    const messages = parcels.map(messageOf)
+    const messages = parcels.map(outgoingOf)
     const open = this.#taken.size === 0 ? messages : messages.filter(({ dedupeId }) => !this.#taken.has(dedupeId))
     const errors = new Map<string, QuadrilleError>()
     try {

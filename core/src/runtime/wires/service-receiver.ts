@@ -8,7 +8,7 @@
  *                 --another version of the service wants more--> the receiver is stopped --> subscribing
  *     stop: the delivery in hand ends; then the election is left
  */
-import { isQuadrilleError, QuadrilleError, sleep } from '../../base/index.ts'
+import { isQuadrilleError, messageOf, QuadrilleError, sleep } from '../../base/index.ts'
 import type { AnyService } from '../../service/index.ts'
 import type { IncomingMessage, Receiver, ReceiverHealth, SubscribedType } from '../../wire/index.ts'
 import type { Publishing } from '../publishing.ts'
@@ -212,7 +212,7 @@ export class ServiceReceiver {
 
   async #failed(error: unknown, errors: number): Promise<void> {
     const { settings, tools, wire } = this.#context
-    this.#problem = `${this.service} can not receive: ${error instanceof Error ? error.message : String(error)}`
+    this.#problem = `${this.service} can not receive: ${messageOf(error)}`
     tools.log.warn({ err: error, wire: wire.name, service: this.service }, 'receiving failed; it is tried again')
     const pauseMs = Math.min(pauseMaxMs, pauseMinMs * 2 ** errors)
     await sleep(settings.env, settings.env.random() * pauseMs, this.#stopping.signal)

@@ -22,6 +22,13 @@ export interface Env {
   readonly uuid: () => string
 }
 
+/**
+ * `min` doubled so many times, at most `max`: the longest pause before the next try. Whoever fails together with others
+ * waits a random share of it.
+ */
+export const doubledMs = ({ min, max }: { readonly min: number; readonly max: number }, times: number): number =>
+  Math.min(max, min * 2 ** times)
+
 /** Resolves after `delayMs`, or at once when `signal` is aborted. */
 export function sleep(env: Env, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -6,10 +6,9 @@
  *                    --failed----------> pause, growing --> learn what the ledger has --> turn
  *     stop, or the ledger is closed: the turn in hand is the last
  */
-import { isQuadrilleError, sleep, type Cancel, type Env, type Logger } from '../base/index.ts'
+import { doubledMs, isQuadrilleError, sleep, type Cancel, type Env, type Logger } from '../base/index.ts'
 
-const pauseAfterErrorMs = 50
-const pauseAfterErrorMaxMs = 5_000
+const pauseAfterErrorMs = { min: 50, max: 5_000 }
 
 /** Whose turns they are. */
 export interface TurnTaker {
@@ -107,8 +106,7 @@ export class TurnLoop {
       this.#errors += 1
       log.error({ err: error, reader }, `the ${what} could not go on; it tries again`)
     }
-    const pauseMs = Math.min(pauseAfterErrorMaxMs, pauseAfterErrorMs * 2 ** this.#errors)
-    await sleep(env, env.random() * pauseMs, this.signal)
+    await sleep(env, env.random() * doubledMs(pauseAfterErrorMs, this.#errors), this.signal)
   }
 
   async #rest(forMs: number): Promise<void> {

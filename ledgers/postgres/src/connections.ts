@@ -1,6 +1,6 @@
 /** Connections to the server: a pool for transactions, and lines that are kept for what is outside of any. */
 import pg from 'pg'
-import { messageOf, QuadrilleError, sleep, type Env } from 'quadrille'
+import { doubledMs, messageOf, QuadrilleError, sleep, type Env } from 'quadrille'
 import { hasState, isAway, quietState } from './postgres-errors.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
 
@@ -35,7 +35,8 @@ const unreachable = (context: ConnectionContext, error: unknown): QuadrilleError
 async function patiently<T>(context: ConnectionContext, connect: () => Promise<T>): Promise<T> {
   const { env, settings } = context
   const began = env.elapsed()
-  for (let pauseMs = retryMs.min; ; pauseMs = Math.min(pauseMs * 2, retryMs.max)) {
+  for (let tries = 0; ; tries++) {
+    const pauseMs = doubledMs(retryMs, tries)
     try {
       return await connect()
     } catch (error) {

@@ -7,7 +7,7 @@
  * rolls back and the group ends with it. Nobody learns of a success before COMMIT.
  */
 import type { StatementSync } from 'node:sqlite'
-import { messageOf, QuadrilleError, sleep, type Env } from '../../base/index.ts'
+import { doubledMs, messageOf, QuadrilleError, sleep, type Env } from '../../base/index.ts'
 import { isBusy, isConstraint } from './sqlite-errors.ts'
 import type { Connection } from './sqlite-connection.ts'
 
@@ -167,7 +167,7 @@ export class GroupCommit {
   /** Begins a transaction; false when the lock was not to be had and the works that waited too long were rejected. */
   async #begin(): Promise<boolean> {
     const { env, ledger, busyWaitMs, hooks } = this.#options
-    for (let pauseMs = retryMs.min; ; pauseMs = Math.min(pauseMs * 2, retryMs.max)) {
+    for (let tries = 0; ; tries++) {
       try {
         this.#control.begin.run()
         this.#inTransaction = true
@@ -185,7 +185,7 @@ export class GroupCommit {
         )
         if (rejected) return false
       }
-      await sleep(env, retryMs.min + env.random() * pauseMs)
+      await sleep(env, retryMs.min + env.random() * doubledMs(retryMs, tries))
     }
   }
 

@@ -1,5 +1,5 @@
 /** The ledger on SQLite: brings the tables, the queue of transactions and the log in memory together. */
-import { isQuadrilleError, QuadrilleError, invariant, messageOf, sleep, type Env } from '../../base/index.ts'
+import { doubledMs, isQuadrilleError, QuadrilleError, invariant, messageOf, sleep, type Env } from '../../base/index.ts'
 import type { EventRecord } from '../../contracts/index.ts'
 import type {
   FindQuery,
@@ -31,8 +31,8 @@ import { sqliteHealth } from './sqlite-health.ts'
 import { SqliteTx, type TxTables } from './sqlite-tx.ts'
 import { WalKeeper } from './wal-keeper.ts'
 
-/** The longest pause before a read or an opening that met a lock is tried again. */
-const retryMsMax = 20
+/** The shortest and the longest pause before a read or an opening that met a lock is tried again. */
+const retryMs = { min: 1, max: 20 }
 
 /** Settings of {@link SqliteLedger}, all filled in. */
 export interface SqliteLedgerSettings {
@@ -261,7 +261,7 @@ export class SqliteLedger implements Ledger {
   /** Runs `step` until it does not meet a lock of another process. */
   async #patiently<T>(env: Env, step: () => T, group?: GroupCommit): Promise<T> {
     const began = env.elapsed()
-    for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, retryMsMax)) {
+    for (let tries = 0; ; tries++) {
       try {
         // In memory there is one connection, which sees what is not committed yet.
         while (group?.inTransaction) await group.ended()
@@ -273,7 +273,7 @@ export class SqliteLedger implements Ledger {
           throw new QuadrilleError('LEDGER_BUSY', { ledger: this.name, waitedMs }, error)
         }
       }
-      await sleep(env, 1 + env.random() * pauseMs)
+      await sleep(env, retryMs.min + env.random() * doubledMs(retryMs, tries))
     }
   }
 

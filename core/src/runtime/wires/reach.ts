@@ -6,13 +6,12 @@
  *
  * While it is away nothing is parked and no attempt is counted: an outage must not fill the dead letters.
  */
-import { isQuadrilleError, messageOf, QuadrilleError } from '../../base/index.ts'
+import { doubledMs, isQuadrilleError, messageOf, QuadrilleError } from '../../base/index.ts'
 import { sendByKey, type OutgoingMessage, type Wire } from '../../wire/index.ts'
 import type { Tracing } from '../tracing.ts'
 import type { RelayContext } from './relay.ts'
 
-const pauseMinMs = 50
-const pauseMaxMs = 5_000
+const pauseMs = { min: 50, max: 5_000 }
 /** So often everything may fail, without a word from the wire itself, until it is the fault of the events. */
 const doubtfulRoundsMax = 3
 /** A broker that took something so lately is not away because everything in a batch fails. */
@@ -70,9 +69,9 @@ export class Reach {
     this.#away.rounds += 1
     this.#away.why = why
     if (this.#stopping.aborted) return
-    const pauseMs = Math.min(pauseMaxMs, pauseMinMs * 2 ** this.#away.rounds) * (0.5 + settings.env.random() / 2)
+    const delayMs = doubledMs(pauseMs, this.#away.rounds) * (0.5 + settings.env.random() / 2)
     await new Promise<void>((resolve) => {
-      const cancel = settings.env.timer(pauseMs, resolve)
+      const cancel = settings.env.timer(delayMs, resolve)
       this.#retry = () => {
         cancel()
         resolve()

@@ -8,7 +8,7 @@
  *                 --another version of the service wants more--> the receiver is stopped --> subscribing
  *     stop: the delivery in hand ends; then the election is left
  */
-import { isQuadrilleError, messageOf, QuadrilleError, sleep } from '../../base/index.ts'
+import { doubledMs, isQuadrilleError, messageOf, QuadrilleError, sleep } from '../../base/index.ts'
 import type { AnyService } from '../../service/index.ts'
 import type { IncomingMessage, Receiver, ReceiverHealth, SubscribedType } from '../../wire/index.ts'
 import type { Publishing } from '../publishing.ts'
@@ -29,8 +29,7 @@ const othersMs = 5_000
 /** How long a start waits for it. */
 const subscribedWithinMs = 15_000
 const subscribedPollMs = 100
-const pauseMinMs = 100
-const pauseMaxMs = 10_000
+const pauseMs = { min: 100, max: 10_000 }
 /** How often it is looked at whether what should arrive arrives. */
 const watchMs = 15_000
 const knownMax = 10_000
@@ -214,8 +213,7 @@ export class ServiceReceiver {
     const { settings, tools, wire } = this.#context
     this.#problem = `${this.service} can not receive: ${messageOf(error)}`
     tools.log.warn({ err: error, wire: wire.name, service: this.service }, 'receiving failed; it is tried again')
-    const pauseMs = Math.min(pauseMaxMs, pauseMinMs * 2 ** errors)
-    await sleep(settings.env, settings.env.random() * pauseMs, this.#stopping.signal)
+    await sleep(settings.env, settings.env.random() * doubledMs(pauseMs, errors), this.#stopping.signal)
   }
 
   /** Resolves when the receiver must end: nobody waits for ever for one that looks alive and gets nothing. */

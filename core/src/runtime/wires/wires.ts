@@ -4,7 +4,7 @@
  *     open: once; while the broker can not be reached again and again, and the app runs without it
  *     stop: receivers, (then readers,) then what is left is sent, then the connections end
  */
-import { isQuadrilleError, QuadrilleError, sleep } from '../../base/index.ts'
+import { doubledMs, isQuadrilleError, QuadrilleError, sleep } from '../../base/index.ts'
 import type { EventRecord } from '../../contracts/index.ts'
 import type { Ledger } from '../../ledger/index.ts'
 import type { WireNotice } from '../../wire/index.ts'
@@ -36,8 +36,7 @@ interface Line {
   readonly receivers: readonly ServiceReceiver[]
 }
 
-const pauseMinMs = 200
-const pauseMaxMs = 10_000
+const pauseMs = { min: 200, max: 10_000 }
 
 /** All wires of an app. */
 export class Wires {
@@ -137,8 +136,8 @@ export class Wires {
       })
     const later = async (): Promise<void> => {
       for (let errors = 1; !this.#stopping.signal.aborted; errors++) {
-        const pauseMs = Math.min(pauseMaxMs, pauseMinMs * 2 ** errors) * (0.5 + settings.env.random() / 2)
-        await sleep(settings.env, pauseMs, this.#stopping.signal)
+        const delayMs = doubledMs(pauseMs, errors) * (0.5 + settings.env.random() / 2)
+        await sleep(settings.env, delayMs, this.#stopping.signal)
         if (this.#stopping.signal.aborted) return opened.resolve()
         try {
           await open()

@@ -1,7 +1,8 @@
 /** Kysely on the open transaction of a PostgreSQL ledger: one connection, which is the handle itself. */
 import { PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
-import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely'
-import { QuadrilleError, type TxHandle } from 'quadrille'
+import type { CompiledQuery, DatabaseConnection, Dialect, QueryResult } from 'kysely'
+import type { TxHandle } from 'quadrille'
+import { handleDialect, type DatabaseParts } from './handle-dialect.ts'
 
 /** What is used of a `PostgresHandle` of `@quadrille/postgres`; a client of pg has it too. */
 interface PostgresNative {
@@ -11,42 +12,16 @@ interface PostgresNative {
   ): Promise<{ command: string; rowCount: number | null; rows: unknown[] }>
 }
 
-const adapter = new PostgresAdapter()
-// A compiler starts afresh with every query and never awaits, so all handles can share one.
-const compiler = new PostgresQueryCompiler()
+const parts: DatabaseParts = {
+  adapter: new PostgresAdapter(),
+  compiler: new PostgresQueryCompiler(),
+  introspector: (db) => new PostgresIntrospector(db),
+}
 const changing = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
 
-/** The dialect that runs on this handle. Cheap: it is made for every transaction. */
-export function postgresDialect(handle: TxHandle): Dialect {
-  const driver = new HandleDriver(new HandleConnection(handle.native as PostgresNative))
-  return {
-    createDriver: () => driver,
-    createQueryCompiler: () => compiler,
-    createAdapter: () => adapter,
-    createIntrospector: (db) => new PostgresIntrospector(db),
-  }
-}
-
-const refuse = async (sql: string): Promise<never> => {
-  throw new QuadrilleError('TRANSACTION_CONTROL', { sql })
-}
-
-class HandleDriver implements Driver {
-  readonly #connection: HandleConnection
-
-  constructor(connection: HandleConnection) {
-    this.#connection = connection
-  }
-
-  init = async (): Promise<void> => {}
-  acquireConnection = async (): Promise<DatabaseConnection> => this.#connection
-  releaseConnection = async (): Promise<void> => {}
-  destroy = async (): Promise<void> => {}
-  beginTransaction = (): Promise<void> => refuse('begin')
-  commitTransaction = (): Promise<void> => refuse('commit')
-  // Kysely rolls back when begin has failed; it must not hide why.
-  rollbackTransaction = async (): Promise<void> => {}
-}
+/** The dialect that runs on this handle. */
+export const postgresDialect = (handle: TxHandle): Dialect =>
+  handleDialect(new HandleConnection(handle.native as PostgresNative), parts)
 
 class HandleConnection implements DatabaseConnection {
   readonly #native: PostgresNative

@@ -1,7 +1,8 @@
 /** Kysely on the open transaction of a SQLite ledger: one connection, which is the handle itself. */
 import { SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely'
-import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely'
+import type { CompiledQuery, DatabaseConnection, Dialect, QueryResult } from 'kysely'
 import { QuadrilleError, type TxHandle } from 'quadrille'
+import { handleDialect, type DatabaseParts } from './handle-dialect.ts'
 
 type Value = null | number | bigint | string | Uint8Array
 
@@ -22,41 +23,15 @@ class HandleAdapter extends SqliteAdapter {
   }
 }
 
-const adapter = new HandleAdapter()
-// A compiler starts afresh with every query and never awaits, so all handles can share one.
-const compiler = new SqliteQueryCompiler()
-
-/** The dialect that runs on this handle. Cheap: it is made for every transaction. */
-export function sqliteDialect(handle: TxHandle): Dialect {
-  const driver = new HandleDriver(new HandleConnection(handle.native as SqliteNative))
-  return {
-    createDriver: () => driver,
-    createQueryCompiler: () => compiler,
-    createAdapter: () => adapter,
-    createIntrospector: (db) => new SqliteIntrospector(db),
-  }
+const parts: DatabaseParts = {
+  adapter: new HandleAdapter(),
+  compiler: new SqliteQueryCompiler(),
+  introspector: (db) => new SqliteIntrospector(db),
 }
 
-const refuse = async (sql: string): Promise<never> => {
-  throw new QuadrilleError('TRANSACTION_CONTROL', { sql })
-}
-
-class HandleDriver implements Driver {
-  readonly #connection: HandleConnection
-
-  constructor(connection: HandleConnection) {
-    this.#connection = connection
-  }
-
-  init = async (): Promise<void> => {}
-  acquireConnection = async (): Promise<DatabaseConnection> => this.#connection
-  releaseConnection = async (): Promise<void> => {}
-  destroy = async (): Promise<void> => {}
-  beginTransaction = (): Promise<void> => refuse('begin')
-  commitTransaction = (): Promise<void> => refuse('commit')
-  // Kysely rolls back when begin has failed; it must not hide why.
-  rollbackTransaction = async (): Promise<void> => {}
-}
+/** The dialect that runs on this handle. */
+export const sqliteDialect = (handle: TxHandle): Dialect =>
+  handleDialect(new HandleConnection(handle.native as SqliteNative), parts)
 
 class HandleConnection implements DatabaseConnection {
   readonly #native: SqliteNative

@@ -1,5 +1,5 @@
 /** The ways to decide what happens next. */
-import type { Randomness } from './randomness.ts'
+import type { Randomness } from '../base/randomness.ts'
 import type { Choice, Chooser, FaultKind, Step } from './schedule-types.ts'
 
 /** Without faults, oldest first, every answer the normal one; time passes when nothing else can happen. */

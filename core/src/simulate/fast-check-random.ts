@@ -1,5 +1,5 @@
 /** What fast-check's arbitraries ask of their source of random numbers, so that they can be used without fast-check. */
-import type { Randomness } from './randomness.ts'
+import type { Randomness } from '../base/randomness.ts'
 
 /** The methods of fast-check's `Random` (4.x), and of the generators of pure-rand. */
 export class FastCheckRandom {

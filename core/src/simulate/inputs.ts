@@ -3,7 +3,7 @@ import { QuadrilleError } from '../base/index.ts'
 import type { AnyContract } from '../contracts/index.ts'
 import { FastCheckRandom } from './fast-check-random.ts'
 import type { ArbitraryLike, Generated, SimulationOptions } from './options.ts'
-import { Randomness } from './randomness.ts'
+import { Randomness } from '../base/randomness.ts'
 import { sampleOf } from './schema-sample.ts'
 import type { Stage } from './stage.ts'
 

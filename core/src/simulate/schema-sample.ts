@@ -1,5 +1,5 @@
 /** A value for a JSON Schema: the plainest one, or some other that fits. */
-import type { Randomness } from './randomness.ts'
+import type { Randomness } from '../base/randomness.ts'
 
 type Schema = Readonly<Record<string, unknown>>
 

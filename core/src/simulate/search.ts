@@ -9,7 +9,7 @@ import { Constrained, Recording } from './constraints.ts'
 import { exhaust } from './exhaustive.ts'
 import { mustHaveBegun, type Lab, type Trial } from './lab.ts'
 import type { SearchOptions } from './options.ts'
-import { Randomness } from './randomness.ts'
+import { Randomness } from '../base/randomness.ts'
 import type { Chooser, FaultKind } from './schedule-types.ts'
 
 /** In which part of the search something was found. */

@@ -1,5 +1,6 @@
 /** An Env with virtual time and seeded randomness: tests own the clock, and the same seed gives the same run. */
 import { uuidV7Generator, type Env } from '../base/index.ts'
+import { Randomness } from '../base/randomness.ts'
 
 /** An Env whose time only moves when it is told to. */
 export interface ManualEnv extends Env {
@@ -9,31 +10,6 @@ export interface ManualEnv extends Env {
   nextTimerAt(): number
 }
 
-/** xoshiro128** 1.1 by Blackman and Vigna (public domain), seeded with SplitMix32. */
-function randomIntegers(seed: number): () => number {
-  let state = seed >>> 0
-  const split = () => {
-    state = (state + 0x9e3779b9) >>> 0
-    let z = state
-    z = Math.imul(z ^ (z >>> 16), 0x85ebca6b)
-    z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35)
-    return (z ^ (z >>> 16)) >>> 0
-  }
-  const s: [number, number, number, number] = [split(), split(), split(), split()]
-  const rotl = (x: number, k: number) => ((x << k) | (x >>> (32 - k))) >>> 0
-  return () => {
-    const result = Math.imul(rotl(Math.imul(s[1], 5) >>> 0, 7), 9) >>> 0
-    const t = (s[1] << 9) >>> 0
-    s[2] ^= s[0]
-    s[3] ^= s[1]
-    s[1] ^= s[2]
-    s[0] ^= s[3]
-    s[2] ^= t
-    s[3] = rotl(s[3], 11)
-    return result
-  }
-}
-
 /**
  * Makes an Env with virtual time.
  *
@@ -41,7 +17,7 @@ function randomIntegers(seed: number): () => number {
  */
 export function manualEnv(options: { readonly startMs?: number; readonly seed?: number } = {}): ManualEnv {
   let nowMs = options.startMs ?? Date.UTC(2026, 0, 1)
-  const random32 = randomIntegers(options.seed ?? 1)
+  const randomness = new Randomness(options.seed ?? 1)
   const timers = new Set<{ readonly atMs: number; readonly order: number; readonly run: () => void }>()
   let order = 0
   const next = () => {
@@ -61,8 +37,11 @@ export function manualEnv(options: { readonly startMs?: number; readonly seed?: 
       return () => timers.delete(timer)
     },
     breathe,
-    random: () => random32() / 2 ** 32,
-    uuid: uuidV7Generator(() => nowMs, random32),
+    random: () => randomness.next(),
+    uuid: uuidV7Generator(
+      () => nowMs,
+      () => randomness.bits(),
+    ),
     nextTimerAt: () => next()?.atMs ?? Infinity,
     async advance(byMs) {
       const endMs = nowMs + byMs

@@ -3,6 +3,7 @@
  * one way in which a reaction can act: its handler, its undo, a join that is late, a deadline that has passed.
  */
 import { patternText, type AnyContract, type AnyPattern, type Pattern } from '../contracts/index.ts'
+import { schemaOf } from '../contracts/json-schema.ts'
 import {
   emitsOf,
   triggersOf,
@@ -80,7 +81,8 @@ export class Model {
     this.contracts = declaredContracts(choreography)
     const patterns = patternsOf(this.description, this.reactions)
     for (const [type, declared] of this.contracts) {
-      this.#learn(type, occurrencesOf(patterns.get(type) ?? [], schemaOf(declared)))
+      const { contract } = declared.find(({ emittedBy }) => emittedBy.length > 0) ?? declared[0]!
+      this.#learn(type, occurrencesOf(patterns.get(type) ?? [], schemaOf(contract)))
     }
     for (const reaction of this.reactions) this.#addSteps(reaction)
     for (const { name, consumes, emits } of this.description.external) {
@@ -220,16 +222,6 @@ function patternsOf(description: ChoreographyDescription, reactions: readonly Re
     if (pattern) patterns.set(type, [...(patterns.get(type) ?? []), pattern])
   }
   return patterns
-}
-
-/** The JSON Schema of the latest version; undefined when the library has none. */
-function schemaOf(declared: readonly DeclaredContract[]): object | undefined {
-  const { contract } = declared.find(({ emittedBy }) => emittedBy.length > 0) ?? declared[0]!
-  try {
-    return contract.jsonSchema()
-  } catch {
-    return undefined
-  }
 }
 
 /** A trigger as text. */

@@ -3,6 +3,7 @@
  * and its schema allows. A type that nobody narrows has one.
  */
 import type { Pattern, PatternValue } from '../contracts/index.ts'
+import { isSchema, listOf, referred, type Schema } from '../contracts/json-schema.ts'
 
 /** What a field can be when a pattern wants something else, or when it is missing. */
 export const other: unique symbol = Symbol('other')
@@ -92,27 +93,20 @@ function optionsOf(branch: Branch, path: string, wanted: ReadonlySet<Scalar>): W
   return others ? [...named, other] : named
 }
 
-type Schema = Readonly<Record<string, unknown>>
-
 interface Branch {
   readonly root: Schema
   /** All of these hold. */
   readonly parts: readonly Schema[]
 }
 
-const isSchema = (value: unknown): value is Schema =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const listOf = (value: unknown): readonly Schema[] => (Array.isArray(value) ? value.filter(isSchema) : [])
+const schemasOf = (value: unknown): readonly Schema[] => listOf(value).filter(isSchema)
 
 /** The schema with its local references followed. */
 function resolved(root: Schema, schema: Schema, depth = 0): Schema {
   const { $ref } = schema
   if (typeof $ref !== 'string' || !$ref.startsWith('#') || depth > depthMax) return schema
-  let at: unknown = root
-  for (const step of $ref.slice(1).split('/').filter(Boolean)) {
-    at = isSchema(at) ? at[decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~')] : undefined
-  }
-  return isSchema(at) ? resolved(root, at, depth + 1) : schema
+  const found = referred(root, $ref)
+  return found ? resolved(root, found, depth + 1) : schema
 }
 
 /** The alternatives of a schema, each as parts that hold together. */
@@ -122,9 +116,9 @@ function branchesOf(schema: object | undefined): Branch[] {
     const own = resolved(schema, part)
     let branches: Schema[][] = [[own]]
     if (depth > depthMax) return branches
-    for (const each of listOf(own['allOf'])) branches = crossed(branches, expand(each, depth + 1))
+    for (const each of schemasOf(own['allOf'])) branches = crossed(branches, expand(each, depth + 1))
     for (const keyword of ['anyOf', 'oneOf']) {
-      const alternatives = listOf(own[keyword]).flatMap((each) => expand(each, depth + 1))
+      const alternatives = schemasOf(own[keyword]).flatMap((each) => expand(each, depth + 1))
       if (alternatives.length > 0) branches = crossed(branches, alternatives)
     }
     return branches
@@ -180,7 +174,7 @@ function listed(root: Schema, given: Schema, depth: number): ReadonlySet<Scalar>
   if (schema['type'] === 'boolean') return new Set([true, false])
   if (schema['type'] === 'null') return new Set([null])
   for (const keyword of ['anyOf', 'oneOf']) {
-    const alternatives = listOf(schema[keyword]).map((each) => listed(root, each, depth + 1))
+    const alternatives = schemasOf(schema[keyword]).map((each) => listed(root, each, depth + 1))
     if (alternatives.length === 0 || alternatives.includes(null)) continue
     return new Set(alternatives.flatMap((values) => [...values!]))
   }

@@ -1,7 +1,6 @@
 /** A value for a JSON Schema: the plainest one, or some other that fits. */
 import type { Randomness } from '../base/randomness.ts'
-
-type Schema = Readonly<Record<string, unknown>>
+import { referred, type Schema } from '../contracts/json-schema.ts'
 
 /** How a sample is made. */
 export interface SampleOptions {
@@ -55,9 +54,7 @@ class Sampler {
   #resolved(schema: Schema): Schema {
     const ref = schema['$ref']
     if (typeof ref !== 'string' || !ref.startsWith('#/')) return schema
-    let at: unknown = this.#root
-    for (const name of ref.slice(2).split('/')) at = (at as Record<string, unknown> | undefined)?.[name]
-    return (at as Schema | undefined) ?? {}
+    return referred(this.#root, ref) ?? {}
   }
 
   #object(schema: Schema, depth: number): unknown {

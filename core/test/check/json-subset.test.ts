@@ -5,7 +5,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import fc from 'fast-check'
 import { samplesOf } from '../../src/check/compat/samples.ts'
-import { doubtsOf, type Schema } from '../../src/check/compat/subset.ts'
+import { doubtsOf } from '../../src/check/compat/subset.ts'
+import type { Schema } from '../../src/contracts/json-schema.ts'
 
 const ajv = new Ajv2020({ strict: false, allErrors: false })
 formats.default(ajv)

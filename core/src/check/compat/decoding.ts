@@ -1,7 +1,8 @@
 /** Whether a reader with its contract can decode all that a producer with another one may send. */
 import { decodeData, type AnyContract } from '../../contracts/index.ts'
+import { schemaOf } from '../../contracts/json-schema.ts'
 import { samplesOf } from './samples.ts'
-import { doubtsOf, type Schema } from './subset.ts'
+import { doubtsOf } from './subset.ts'
 
 /** What was found out. */
 export type Verdict =
@@ -40,14 +41,6 @@ function decodesVersion(sent: AnyContract, read: AnyContract, version: number): 
     return { verdict: 'unknown', version, why: `${doubt.path === '' ? 'the whole' : doubt.path}: ${doubt.why}` }
   if (version < read.latest) return { verdict: 'unknown', version, why: 'an upcast is code, and was only tried out' }
   return { verdict: 'proven' }
-}
-
-function schemaOf(contract: AnyContract, version: number): Schema | undefined {
-  try {
-    return contract.jsonSchema(version)
-  } catch {
-    return undefined
-  }
 }
 
 function accepts({ versions }: AnyContract, version: number, value: unknown): boolean {

@@ -1,12 +1,8 @@
 /** Values that a JSON Schema allows, or nearly: each edge once. Used to find one that is sent and can not be read. */
-import type { Schema } from './subset.ts'
+import { isSchema, listOf, referred, type Schema } from '../../contracts/json-schema.ts'
 
 const samplesMax = 300
 const depthMax = 6
-
-const isSchema = (value: unknown): value is Schema =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 
 /** A few values: the first is the plainest. Not all of them are certain to be allowed; ask the schema itself. */
 export function samplesOf(schema: Schema): unknown[] {
@@ -67,11 +63,7 @@ class Sampler {
   #resolved(schema: Schema): Schema {
     const { $ref, ...rest } = schema
     if (typeof $ref !== 'string') return schema
-    let found: unknown = this.#root
-    for (const step of $ref.slice(1).split('/').filter(Boolean)) {
-      found = isSchema(found) ? found[decodeURIComponent(step)] : undefined
-    }
-    return isSchema(found) ? { ...found, ...rest } : rest
+    return { ...referred(this.#root, $ref), ...rest }
   }
 
   #ofType(type: string, schema: Schema, depth: number): unknown[] {

@@ -3,9 +3,7 @@
  * reads. Objects of the producer hold the fields that its schema names and no others; fields that a reader does not know
  * are no fault unless it forbids them. What is not understood is never taken for proven.
  */
-
-/** A JSON Schema, 2020-12. */
-export type Schema = Readonly<Record<string, unknown>>
+import { isSchema, listOf, referred, type Schema } from '../../contracts/json-schema.ts'
 
 /** Why a value that is sent may not be read, or why nobody can tell. */
 export interface Doubt {
@@ -18,9 +16,6 @@ const depthMax = 40
 /** Splitting by the values of fields ends here. */
 const splitsMax = 64
 
-const isSchema = (value: unknown): value is Schema =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 /** JSON Schema libraries write the limits of safe integers as bounds. */
 const isReal = (bound: unknown): bound is number =>
   typeof bound === 'number' && Math.abs(bound) < Number.MAX_SAFE_INTEGER
@@ -78,11 +73,8 @@ class Comparison {
     const { $ref, ...rest } = schema
     if ($ref === undefined) return schema
     if (typeof $ref !== 'string' || !$ref.startsWith('#')) return undefined
-    let found: unknown = root
-    for (const step of $ref.slice(1).split('/').filter(Boolean)) {
-      found = isSchema(found) ? found[decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~')] : undefined
-    }
-    if (!isSchema(found)) return undefined
+    const found = referred(root, $ref)
+    if (found === undefined) return undefined
     const beside = Object.keys(rest).some((word) => !['description', 'title', 'default'].includes(word))
     return beside ? { allOf: [found, rest] } : this.#resolved(root, found)
   }

@@ -1,5 +1,6 @@
 /** S18, D1, D2: whether every event is decoded, and reacted to, by the versions of services that run together. */
 import type { AnyContract, AnyPattern } from '../../contracts/index.ts'
+import { schemaOf } from '../../contracts/json-schema.ts'
 import { emitsOf, triggersOf, type AnyService } from '../../service/index.ts'
 import { decodes, type Verdict } from '../compat/decoding.ts'
 import { list, type Context } from '../context.ts'
@@ -175,14 +176,6 @@ function maySend(contract: AnyContract, values: Values, versions: readonly Versi
     .flatMap(read)
     .flatMap((trigger) => (trigger.type === contract.type && trigger.pattern ? [trigger.pattern] : []))
   return occurrencesOf(patterns, schemaOf(contract)).some((each) => valuesText(each) === valuesText(values))
-}
-
-function schemaOf(contract: AnyContract): object | undefined {
-  try {
-    return contract.jsonSchema()
-  } catch {
-    return undefined
-  }
 }
 
 interface Unheard {

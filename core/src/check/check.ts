@@ -1,5 +1,5 @@
 /** Reads declarations and says what can go wrong. */
-import { QuadrilleError } from '../base/index.ts'
+import { refuseOption } from '../base/index.ts'
 import type { Choreography } from '../service/index.ts'
 import { Context, type CheckRule } from './context.ts'
 import type { CheckOptions, CheckReport, Decoding, Finding, FlowReport, Suppressed, Suppression } from './finding.ts'
@@ -75,12 +75,9 @@ export function check(choreographies: Choreography | readonly Choreography[], op
 }
 
 function checkSuppression({ code, reason }: Suppression): void {
-  const refuse = (option: string, value: unknown, expected: string): never => {
-    throw new QuadrilleError('OPTION_INVALID', { option, value: String(value), expected })
-  }
-  if (!(code in rules)) refuse('suppress.code', code, `one of ${Object.keys(rules).join(', ')}`)
+  if (!(code in rules)) refuseOption(code, 'suppress.code', `one of ${Object.keys(rules).join(', ')}`)
   if (typeof reason !== 'string' || reason.trim() === '')
-    refuse(`suppress.reason of ${code}`, reason, 'the reason why it is right as it is')
+    refuseOption(reason, `suppress.reason of ${code}`, 'the reason why it is right as it is')
 }
 
 function parted(

@@ -1,5 +1,5 @@
 /** The three kinds of numbers a metric can be: counted up, set, or spread over buckets. */
-import { QuadrilleError } from '../base/index.ts'
+import { refuseOption } from '../base/index.ts'
 
 /** A number that only grows while the process lives. */
 export class Counter {
@@ -17,10 +17,7 @@ export class Counter {
    * @throws QuadrilleError `OPTION_INVALID` for a negative amount.
    */
   add(amount = 1): void {
-    if (!(amount >= 0)) {
-      const expected = 'a number of at least 0: a counter never goes down'
-      throw new QuadrilleError('OPTION_INVALID', { option: 'amount', value: String(amount), expected })
-    }
+    if (!(amount >= 0)) refuseOption(amount, 'amount', 'a number of at least 0: a counter never goes down')
     this.#value += amount
   }
 }

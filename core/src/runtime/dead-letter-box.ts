@@ -1,6 +1,6 @@
 /** Dead letters: listing, redriving and discarding. Works on any process; readers notice what has become due. */
 import { Buffer } from 'node:buffer'
-import { QuadrilleError, refuseUnknown } from '../base/index.ts'
+import { QuadrilleError, refuseOption, refuseUnknown } from '../base/index.ts'
 import { partitionOf } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
@@ -89,8 +89,7 @@ export class DeadLetterBox implements DeadLetters {
     checkFilter('a redrive', filter)
     refuseUnknown(options, { rate: true, dryRun: true }, { of: 'a redrive' })
     const { rate, dryRun: isDry = false } = options
-    if (rate !== undefined && !(rate > 0))
-      throw new QuadrilleError('OPTION_INVALID', { option: 'rate', value: String(rate), expected: 'a number above 0' })
+    if (rate !== undefined && !(rate > 0)) refuseOption(rate, 'rate', 'a number above 0')
     const spacingMs = rate === undefined ? 0 : 1_000 / rate
     this.#check('a redrive')
     const startMs = this.#settings.env.now()

@@ -2,6 +2,7 @@
 import {
   consoleLogger,
   durationMs,
+  numberOption,
   QuadrilleError,
   refuseUnknown,
   systemEnv,
@@ -81,11 +82,11 @@ export function settingsOf(options: StartOptions): Settings {
     log: options.log ?? consoleLogger,
     hooks,
     policy: options.policy ?? {},
-    batchMax: wholeNumber(options.batchMax ?? 1_000, { option: 'batchMax', min: 1, max: batchMaxMost }),
+    batchMax: numberOption(options.batchMax ?? 1_000, { option: 'batchMax', min: 1, max: batchMaxMost }),
     leaseMs: atLeast(durationMs(options.lease ?? '2s', 'lease'), 100, 'lease'),
     pollMs: atLeast(durationMs(options.poll ?? '1s', 'poll'), 1, 'poll'),
     eventBytesMax: eventBytesMax(options, wires),
-    conversationEventsMax: wholeNumber(options.conversationEventsMax ?? 10_000, {
+    conversationEventsMax: numberOption(options.conversationEventsMax ?? 10_000, {
       option: 'conversationEventsMax',
       min: 1,
       max: 2 ** 30,
@@ -105,7 +106,7 @@ export function settingsOf(options: StartOptions): Settings {
 
 /** What a wire can not carry is refused when it is published, not when it is sent. */
 function eventBytesMax(options: StartOptions, wires: readonly WireSettings[]): number {
-  const max = wholeNumber(options.eventBytesMax ?? eventBytesMaxDefault, {
+  const max = numberOption(options.eventBytesMax ?? eventBytesMaxDefault, {
     option: 'eventBytesMax',
     min: 1,
     max: 2 ** 30,
@@ -118,16 +119,6 @@ function eventBytesMax(options: StartOptions, wires: readonly WireSettings[]): n
 
 /** Room for what goes with the payload: ids, trace context, a key. */
 const attributesBytes = 8_192
-
-function wholeNumber(value: number, bounds: { option: string; min: number; max: number }): number {
-  const { option, min, max } = bounds
-  if (Number.isSafeInteger(value) && value >= min && value <= max) return value
-  throw new QuadrilleError('OPTION_INVALID', {
-    option,
-    value: String(value),
-    expected: `a whole number from ${min} to ${max}`,
-  })
-}
 
 function atLeast(valueMs: number, minMs: number, option: string): number {
   if (valueMs >= minMs) return valueMs

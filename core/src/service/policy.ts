@@ -1,5 +1,12 @@
 /** Policies: plain data beside the handler that says how a reaction behaves under load and failure. */
-import { durationMs, refuseOption as refuse, refuseUnknown, type Duration, type OptionsOf } from '../base/index.ts'
+import {
+  durationMs,
+  numberOption,
+  refuseOption as refuse,
+  refuseUnknown,
+  type Duration,
+  type OptionsOf,
+} from '../base/index.ts'
 import { policyNames } from './policy-names.ts'
 
 /** How a failing event is tried again: exponential backoff with full jitter. */
@@ -195,7 +202,7 @@ function fullRetry(retry: RetryPolicy, name: string, where: string): FullRetry {
     attempts,
     baseMs: durationMs(all.base, `${name}.base of ${where}`),
     maxMs: durationMs(all.max, `${name}.max of ${where}`),
-    factor: atLeast(all.factor, 1, `${name}.factor of ${where}`),
+    factor: numberOption(all.factor, { option: `${name}.factor of ${where}`, min: 1, whole: false }),
   }
 }
 
@@ -209,15 +216,7 @@ function fullBreaker(breaker: BreakerPolicy | boolean | undefined, where: string
   }
 }
 
-function positive(value: number, option: string): number {
-  if (Number.isSafeInteger(value) && value >= 1) return value
-  return refuse(value, option, 'a whole number of at least 1')
-}
-
-function atLeast(value: number, min: number, option: string): number {
-  if (Number.isFinite(value) && value >= min) return value
-  return refuse(value, option, `a number of at least ${min}`)
-}
+const positive = (value: number, option: string): number => numberOption(value, { option, min: 1 })
 
 /** An undo is tried at least so often: giving up leaves an effect that nobody wanted. */
 const undoAttemptsMin = 20
@@ -236,11 +235,4 @@ export function backoffMs(retry: FullRetry, attempt: number, random: number): nu
   // The factor alone may be infinite after many attempts, and infinity times a base of 0 is no number.
   const longestMs = retry.baseMs === 0 ? 0 : Math.min(retry.maxMs, retry.baseMs * retry.factor ** (attempt - 1))
   return Math.ceil(random * longestMs)
-}
-
-/** The longest time all waits of a policy can take together. */
-export function backoffTotalMs(retry: FullRetry): number {
-  let total = 0
-  for (let attempt = 1; attempt < retry.attempts; attempt++) total += backoffMs(retry, attempt, 1)
-  return total
 }

@@ -73,11 +73,6 @@ export class LogReader {
     return !this.#behind && query.after >= this.#tail.base
   }
 
-  /** The position of the newest event, as far as it is known without asking. */
-  get last(): number {
-    return this.#tail.last
-  }
-
   /** How many events are kept in memory. */
   get size(): number {
     return this.#tail.size

@@ -48,28 +48,26 @@ export function except(good: Ledger, methods: Partial<Ledger>): Ledger {
   }
 }
 
+/** A transaction that is the good one, except for some methods. */
+export const changedTx = (tx: LedgerTx, methods: Partial<LedgerTx>): LedgerTx => ({
+  handle: tx.handle,
+  hold: (claim) => tx.hold(claim),
+  append: (events) => tx.append(events),
+  appendLast: (events) => tx.appendLast(events),
+  get broken() {
+    return tx.broken
+  },
+  load: (keys) => tx.load(keys),
+  query: (query) => tx.query(query),
+  lanes: (query) => tx.lanes(query),
+  save: (puts, removes) => tx.save(puts, removes),
+  ...methods,
+})
+
 /** `transact` with transactions that are the good ones, except for some methods. */
-export function exceptTx(good: Ledger, methods: (tx: LedgerTx) => Partial<LedgerTx>): Pick<Ledger, 'transact'> {
-  return {
-    transact: (work) =>
-      good.transact((tx) =>
-        work({
-          handle: tx.handle,
-          hold: (claim) => tx.hold(claim),
-          append: (events) => tx.append(events),
-          appendLast: (events) => tx.appendLast(events),
-          get broken() {
-            return tx.broken
-          },
-          load: (keys) => tx.load(keys),
-          query: (query) => tx.query(query),
-          lanes: (query) => tx.lanes(query),
-          save: (puts, removes) => tx.save(puts, removes),
-          ...methods(tx),
-        }),
-      ),
-  }
-}
+export const exceptTx = (good: Ledger, methods: (tx: LedgerTx) => Partial<LedgerTx>): Pick<Ledger, 'transact'> => ({
+  transact: (work) => good.transact((tx) => work(changedTx(tx, methods(tx)))),
+})
 
 /** The harness of the good ledger with the defect built in. */
 export function wrongHarness(wrong: WrongLedger): LedgerHarness {

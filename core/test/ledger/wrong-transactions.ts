@@ -1,7 +1,7 @@
 /** Ledgers with a defect in transactions or in appending. */
 import type { NewEvent } from '../../src/contracts/index.ts'
 import type { Ledger, LedgerTx } from '../../src/ledger/ledger.ts'
-import { exceptTx, type WrongLedger } from './wrong-ledger.ts'
+import { changedTx, exceptTx, type WrongLedger } from './wrong-ledger.ts'
 
 interface Waiting {
   readonly work: (tx: LedgerTx) => Promise<unknown>
@@ -44,7 +44,7 @@ const leaking: WrongLedger = {
           return tx.append(events)
         }
         try {
-          return await work({ ...bound(tx), append })
+          return await work(changedTx(tx, { append }))
         } finally {
           shared.events.length = 0
         }
@@ -52,22 +52,6 @@ const leaking: WrongLedger = {
     read: async (query) =>
       shared.events.length > 0 ? { events: [...shared.events], upTo: 1, end: true } : good.read(query),
   }),
-}
-
-function bound(tx: LedgerTx): LedgerTx {
-  return {
-    handle: tx.handle,
-    hold: (claim) => tx.hold(claim),
-    append: (events) => tx.append(events),
-    appendLast: (events) => tx.appendLast(events),
-    get broken() {
-      return tx.broken
-    },
-    load: (keys) => tx.load(keys),
-    query: (query) => tx.query(query),
-    lanes: (query) => tx.lanes(query),
-    save: (puts, removes) => tx.save(puts, removes),
-  }
 }
 
 const wrongTransactions: readonly WrongLedger[] = [

@@ -3,7 +3,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { service, type App, type Emitted, type ErrorCode } from 'quadrille'
 import { world } from 'quadrille/testing'
-import { Answered, Asked, Undone, db, effect, effects, effectTable, gate, lenientWorld, rows } from './setup.ts'
+import {
+  Answered,
+  Asked,
+  Undone,
+  db,
+  effect,
+  effects,
+  effectTable,
+  gate,
+  lenientWorld,
+  rows,
+  effectWorld,
+} from './setup.ts'
 
 const oneTry = { retry: { attempts: 1 } } as const
 
@@ -19,8 +31,7 @@ test('a handler that writes a row, returns an event and then fails leaves nothin
       return Answered(asked)
     },
   )
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish(Asked({ id: '1' }))
   await w.settled()
   assert.deepEqual(await effects(w.app, oracle), {})
@@ -47,8 +58,7 @@ for (const [what, code, make] of wrongReturns) {
       effect(c.db, asked.id)
       return make() as Emitted<'answered', { id: string; n: number }>
     })
-    await using w = await lenientWorld([oracle], { eventBytesMax: 1_000 })
-    await effectTable(w.app, oracle)
+    await using w = await effectWorld([oracle], { eventBytesMax: 1_000 })
     await w.publish(Asked({ id: '1' }))
     await w.advance('10m')
     assert.deepEqual(await effects(w.app, oracle), {})
@@ -160,8 +170,7 @@ test('a handler can not commit or roll back the transaction that it shares with 
     effect(c.db, asked.id)
     if (asked.id === 'bad') c.db.exec('COMMIT')
   })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish([Asked({ id: 'good' }), Asked({ id: 'bad' })])
   await w.settled()
   assert.deepEqual(await effects(w.app, oracle), { good: 1 })
@@ -174,8 +183,7 @@ test('when one event of a batch fails, only that one is parked and the others co
     if (asked.id === 'k5') throw new Error('not this one')
     return Answered(asked)
   })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish(Array.from({ length: 10 }, (_, i) => Asked({ id: `k${i}` })))
   await w.settled()
   const expected = Array.from({ length: 10 }, (_, i) => `k${i}`).filter((id) => id !== 'k5')
@@ -197,8 +205,7 @@ test('when 20 of 100 events of a batch fail, every good one is handled exactly o
     if (isBad(asked.id)) throw new Error(`not ${asked.id}`)
     return Answered(asked)
   })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   const ids = Array.from({ length: 100 }, (_, i) => String(i))
   await w.publish(ids.map((id) => Asked({ id })))
   await w.settled()
@@ -220,8 +227,7 @@ test('a batch that fails for one event leaves no trace of the reactions of other
       effect(c.db, `second ${asked.n}`)
       if (broken && asked.n === 1) throw new Error('later')
     })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish([Asked({ id: 'k', n: 1 }), Asked({ id: 'k', n: 2 })])
   await w.settled()
   assert.deepEqual(await effects(w.app, oracle), { 'first 1': 1, 'first 2': 1 })

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NonRetryable, service, type ReactionPolicy } from 'quadrille'
 import { metricsHooks, metricsRegistry } from 'quadrille/observe'
-import { Asked, db, effect, effects, effectTable, gate, lenientWorld } from './setup.ts'
+import { Asked, db, effect, effects, gate, lenientWorld, effectWorld } from './setup.ts'
 
 const many = (count: number) => Array.from({ length: count }, (_, i) => Asked({ id: `k${i}` }))
 const policy = {
@@ -27,8 +27,7 @@ for (const how of ['handler', 'call'] as const) {
         work()
         effect(c.db, id)
       })
-    await using w = await lenientWorld([oracle])
-    await effectTable(w.app, oracle)
+    await using w = await effectWorld([oracle])
     await w.publish(many(2_000).slice(0, 1_000))
     await w.publish(many(2_000).slice(1_000))
     await w.settled()
@@ -113,8 +112,7 @@ test('a probe that can never succeed makes room for another, so that one bad eve
     if (broken || id === 'k0') throw new Error('down')
     effect(c.db, id)
   })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish(many(30))
   await w.settled()
   broken = false
@@ -135,8 +133,7 @@ test('an event that is itself wrong goes to the dead letters at once and says no
     if (id !== 'k50') throw new NonRetryable('malformed')
     effect(c.db, id)
   })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish(many(51))
   await w.settled()
   assert.equal((await w.app.deadLetters.list()).length, 50)
@@ -149,8 +146,7 @@ test('the few events that have to probe again and again are not used up by a lon
     if (broken) throw new Error('down')
     effect(c.db, id)
   })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish(many(5))
   await w.advance('2h')
   assert.ok(w.errors.length > 100)

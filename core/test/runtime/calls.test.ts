@@ -13,6 +13,7 @@ import {
   gate,
   ledgerFile,
   lenientWorld,
+  effectWorld,
 } from './setup.ts'
 
 test('a call whose outcome is unknown is made again with the same key, and its effect happens once', async () => {
@@ -36,8 +37,7 @@ test('a call whose outcome is unknown is made again with the same key, and its e
       return Answered({ ...asked, n: result.charge })
     },
   )
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'lost' }), Asked({ id: 'fine' })])
   await w.advance('10m')
   assert.equal(charged.size, 2)
@@ -233,8 +233,7 @@ test('no more calls are under way than the concurrency allows, and every one get
     },
     (_, { result, db: handle }) => effect(handle, result),
   )
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish(Array.from({ length: 100 }, (_, i) => Asked({ id: `k${i}` })))
   await w.settled()
   assert.equal(most, 2)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { service } from 'quadrille'
-import { Answered, Asked, db, effect, effects, effectTable, fileWorld, ledgerFile, lenientWorld } from './setup.ts'
+import { Answered, Asked, db, effect, effects, fileWorld, ledgerFile, lenientWorld, effectWorld } from './setup.ts'
 
 const many = (count: number) => Array.from({ length: count }, (_, i) => Asked({ id: `k${i}`, n: i }))
 
@@ -21,8 +21,7 @@ test('a batch reaction gets up to `size` events at once, in order, and its effec
     }
     return list.map((asked) => Answered(asked))
   })
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish(many(10))
   await w.settled()
   assert.deepEqual(sizes, [4, 4, 2])
@@ -82,8 +81,7 @@ for (const within of [0, '10s'] as const) {
         }
       },
     )
-    await using w = await lenientWorld([oracle])
-    await effectTable(w.app, oracle)
+    await using w = await effectWorld([oracle])
     await w.publish([...many(5), Asked({ id: 'k2', n: 7 })])
     await w.advance('11s')
     assert.deepEqual(await effects(w.app, oracle), { 'k0 0': 1, 'k1 1': 1, 'k3 3': 1, 'k4 4': 1 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { service } from 'quadrille'
-import { Answered, Asked, Cancelled, Undone, db, effect, effects, effectTable, fileWorld, ledgerFile, lenientWorld } from './setup.ts' // prettier-ignore
+import { Answered, Asked, Cancelled, Undone, db, effect, effects, effectTable, fileWorld, ledgerFile, lenientWorld, effectWorld } from './setup.ts' // prettier-ignore
 
 function watcher(onFire: (attempt: number, at: Date) => void = () => {}) {
   return service('watcher', { db }).deadline(
@@ -25,8 +25,7 @@ function watcher(onFire: (attempt: number, at: Date) => void = () => {}) {
 test('a deadline fires when its time has come, and not before', async () => {
   const fired: Date[] = []
   const service1 = watcher((_, at) => fired.push(at))
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   const startMs = w.env.now()
   await w.publish(Asked({ id: 'k' }))
   await w.advance(15 * 60_000 - 1)
@@ -40,8 +39,7 @@ test('a deadline fires when its time has come, and not before', async () => {
 
 test('a deadline does not fire when one of its events has come, after the start or before it', async () => {
   const service1 = watcher()
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish([Asked({ id: 'after' }), Cancelled({ id: 'before' }), Asked({ id: 'open' })])
   await w.advance('10m')
   await w.publish([Answered({ id: 'after' }), Asked({ id: 'before' })])
@@ -51,8 +49,7 @@ test('a deadline does not fire when one of its events has come, after the start 
 
 test('a second start of the same key arms nothing again, neither while it is armed nor after it fired', async () => {
   const service1 = watcher()
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish(Asked({ id: 'k' }))
   await w.advance('10m')
   await w.publish(Asked({ id: 'k', n: 2 }))
@@ -132,8 +129,7 @@ test('a failing deadline handler is retried, runs once, and what comes for its k
   const service1 = watcher((attempt) => {
     if (attempt < 3) throw new Error('down')
   })
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish(Asked({ id: 'k' }))
   await w.advance('15m')
   await w.publish([Answered({ id: 'k' }), Asked({ id: 'k', n: 2 })])
@@ -148,8 +144,7 @@ test('a deadline that became a dead letter is settled by an event that comes mea
   const service1 = watcher(() => {
     if (broken) throw new Error('down')
   })
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish([Asked({ id: 'settled' }), Asked({ id: 'open' })])
   await w.advance('1d')
   const letters = await w.app.deadLetters.list()

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as z from 'zod'
 import { event, service, type Emitted } from 'quadrille'
-import { db, effect, effects, effectTable, fileWorld, ledgerFile, lenientWorld } from './setup.ts'
+import { db, effect, effects, effectTable, fileWorld, ledgerFile, lenientWorld, effectWorld } from './setup.ts'
 
 const part = z.object({ id: z.string(), n: z.number().default(0) })
 const A = event('part.a', { key: 'id', schema: part })
@@ -47,8 +47,7 @@ const partsIn = (order: string, id = order) => [...order].map((name) => made[nam
 for (const together of [true, false]) {
   test(`a join fires once in every order of arrival, its parts coming ${together ? 'together' : 'one by one'}`, async () => {
     const service1 = joiner()
-    await using w = await lenientWorld([service1])
-    await effectTable(w.app, service1)
+    await using w = await effectWorld([service1])
     for (const order of orders) {
       for (const each of together ? [partsIn(order)] : partsIn(order)) {
         await w.publish(each)
@@ -68,8 +67,7 @@ for (const together of [true, false]) {
 test('a part that comes twice counts once, the first one, and one that comes after the join is passed over', async () => {
   const skipped: string[] = []
   const service1 = joiner()
-  await using w = await lenientWorld([service1], { hooks: { skipped: ({ why }) => void skipped.push(why) } })
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1], { hooks: { skipped: ({ why }) => void skipped.push(why) } })
   await w.publish([A({ id: 'k', n: 1 }), A({ id: 'k', n: 7 }), B({ id: 'k', n: 2 }), C({ id: 'k', n: 3 })])
   await w.publish([...partsIn('abc', 'k'), ...partsIn('cba', 'k')])
   await w.advance('1h')
@@ -80,8 +78,7 @@ test('a part that comes twice counts once, the first one, and one that comes aft
 
 test('parts of different keys never meet', async () => {
   const service1 = joiner()
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish([A({ id: 'x' }), B({ id: 'y' }), C({ id: 'z' })])
   await w.settled()
   w.neverSaw(Joined)
@@ -117,8 +114,7 @@ test('the parts that have come survive restarts, and so does their time', async 
 
 test('a join that is not complete in time hands over what has come, once, and is over', async () => {
   const service1 = joiner()
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish([A({ id: 'k', n: 1 }), C({ id: 'k', n: 3 })])
   await w.advance('9m')
   w.neverSaw(Late)
@@ -134,8 +130,7 @@ test('when the handler of the part that completes it fails, it is retried, and t
   const service1 = joiner((attempt) => {
     if (attempt < 3) throw new Error('down')
   })
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish(partsIn('abc', 'k'))
   await w.settled()
   assert.deepEqual(await effects(w.app, service1), {})
@@ -151,8 +146,7 @@ test('a join that was complete in time is not late because its handler is being 
   const service1 = joiner(() => {
     if (broken) throw new Error('down')
   })
-  await using w = await lenientWorld([service1])
-  await effectTable(w.app, service1)
+  await using w = await effectWorld([service1])
   await w.publish([A({ id: 'k', n: 1 }), B({ id: 'k', n: 2 })])
   await w.advance(10 * 60_000 - 1)
   await w.publish(C({ id: 'k', n: 3 }))

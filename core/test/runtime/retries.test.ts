@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NonRetryable, service } from 'quadrille'
-import { Answered, Asked, db, effect, effects, effectTable, lenientWorld } from './setup.ts'
+import { Answered, Asked, db, effect, effects, lenientWorld, effectWorld } from './setup.ts'
 
 class Refused extends Error {
   override readonly name = 'Refused'
@@ -121,8 +121,7 @@ test('later events of the key wait behind a failing one and then run in order; o
       order.push(`${id}${n}`)
     })
     .on(Asked, { name: 'steady' }, ({ id, n }, c) => effect(c.db, `steady ${id}${n}`))
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   for (const n of [1, 2, 3]) await w.publish([Asked({ id: 'a', n }), Asked({ id: 'b', n })])
   await w.settled()
   assert.deepEqual(Object.keys(await effects(w.app, oracle)), [
@@ -154,10 +153,9 @@ test('one event fails twice in one of three reactions: executions are 1, 3 and 1
     })
     .on(Asked, { name: 'third' }, (_, c) => effect(c.db, 'third'))
   const handled: string[] = []
-  await using w = await lenientWorld([oracle], {
+  await using w = await effectWorld([oracle], {
     hooks: { handled: ({ reaction, attempt }) => void handled.push(`${reaction} ${attempt}`) },
   })
-  await effectTable(w.app, oracle)
   await w.publish(Asked({ id: '1' }))
   await w.advance('10m')
   assert.deepEqual(handled, ['first 1', 'third 1', 'second 3'])

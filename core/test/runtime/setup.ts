@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import * as z from 'zod'
-import { event, type App, type Service } from 'quadrille'
+import { event, type AnyService, type App, type Service } from 'quadrille'
 import { nodeSqlite, sqlite, type SqliteHandle, type SqliteRow } from 'quadrille/sqlite'
 import { world, type World, type WorldOptions } from 'quadrille/testing'
 
@@ -56,6 +56,16 @@ export function ledgerFile(t: TestContext): string {
 /** A world in which errors are retried as in production. */
 export const lenientWorld = (services: Parameters<typeof world>[0], options: WorldOptions = {}): Promise<World> =>
   world(services, { errors: 'keep', ...options })
+
+/** The same, with the table of the first service's effects. */
+export async function effectWorld(
+  services: readonly [Service<SqliteHandle>, ...AnyService[]],
+  options: WorldOptions = {},
+): Promise<World> {
+  const made = await lenientWorld(services, options)
+  await effectTable(made.app, services[0])
+  return made
+}
 
 let starts = 0
 

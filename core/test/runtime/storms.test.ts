@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { event, isQuadrilleError, service } from 'quadrille'
-import { Answered, Asked, Cancelled, Undone, db, effect, effects, effectTable, lenientWorld, schema } from './setup.ts'
+import { Answered, Asked, Cancelled, Undone, db, effect, effects, lenientWorld, schema, effectWorld } from './setup.ts'
 
 const circle = (policy: { maxHops?: number }) => [
   service('a', policy).on(Cancelled, { emits: [Asked] }, ({ id }) => Asked({ id })),
@@ -100,8 +100,7 @@ test('events that the filter refuses are none of the reaction’s business; one 
     },
     ({ id }, c) => effect(c.db, id),
   )
-  await using w = await lenientWorld([oracle])
-  await effectTable(w.app, oracle)
+  await using w = await effectWorld([oracle])
   await w.publish([Asked({ id: 'a', n: 1 }), Asked({ id: 'b', n: 0 }), Asked({ id: 'odd' }), Asked({ id: 'c', n: 2 })])
   await w.settled()
   assert.deepEqual(await effects(w.app, oracle), { a: 1, c: 1 })

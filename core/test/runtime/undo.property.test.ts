@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { service } from 'quadrille'
-import { Answered, Asked, Cancelled, db, effect, effects, effectTable, lenientWorld } from './setup.ts'
+import { Answered, Asked, Cancelled, db, effect, effects, effectWorld } from './setup.ts'
 
 const step = fc.record({
   what: fc.constantFrom('action', 'undo', 'other undo', 'redrive'),
@@ -52,8 +52,7 @@ test('random orders of action, undo, duplicates and redrives with random failure
             toss(left.handler)
           },
         )
-        await using w = await lenientWorld([payments])
-        await effectTable(w.app, payments)
+        await using w = await effectWorld([payments])
         for (const { what, settle } of steps) {
           const events = {
             action: [Asked({ id: 'k' }, { id: 'the-action' })],

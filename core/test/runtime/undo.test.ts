@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NonRetryable, service, type ReactionPolicy } from 'quadrille'
-import { Answered, Asked, Cancelled, Undone, db, effect, effects, effectTable, gate, lenientWorld } from './setup.ts'
+import { Answered, Asked, Cancelled, Undone, db, effect, effects, gate, lenientWorld, effectWorld } from './setup.ts'
 
 /** The outside: a provider that honours idempotency keys, and can be told to misbehave. */
 class Provider {
@@ -69,8 +69,7 @@ function paymentsOf(provider: Provider, policy: ReactionPolicy = {}, onRun: (att
 test('an undo after the action undoes it once, with what the call of the action returned', async () => {
   const provider = new Provider()
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish(Asked({ id: 'a' }))
   await w.settled()
   await w.publish(Cancelled({ id: 'a' }))
@@ -86,8 +85,7 @@ test('an undo that comes before the action leaves a tombstone: the action is nev
   const provider = new Provider()
   const payments = paymentsOf(provider)
   const skipped: string[] = []
-  await using w = await lenientWorld([payments], { hooks: { skipped: ({ why }) => void skipped.push(why) } })
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments], { hooks: { skipped: ({ why }) => void skipped.push(why) } })
   await w.publish(Cancelled({ id: 'a' }))
   await w.settled()
   await w.publish([Asked({ id: 'a' }), Asked({ id: 'b' })])
@@ -101,8 +99,7 @@ test('an undo that comes before the action leaves a tombstone: the action is nev
 test('an undo right behind its action, in one batch, undoes it', async () => {
   const provider = new Provider()
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'a' }), Cancelled({ id: 'a' })])
   await w.settled()
   assert.deepEqual(await effects(w.app, payments), { 'done a': 1, 'undone a': 1 })
@@ -112,8 +109,7 @@ test('an undo right behind its action, in one batch, undoes it', async () => {
 test('several events that ask for the undo, of one type or of two, undo it once', async () => {
   const provider = new Provider()
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'a' }), Cancelled({ id: 'a' }), Answered({ id: 'a', n: -1 }), Cancelled({ id: 'a' })])
   await w.settled()
   await w.publish([Answered({ id: 'a', n: -1 }), Cancelled({ id: 'a' })])
@@ -125,8 +121,7 @@ test('several events that ask for the undo, of one type or of two, undo it once'
 
 test('an event that does not match the pattern of the undo undoes nothing', async () => {
   const payments = paymentsOf(new Provider())
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'a' }), Answered({ id: 'a', n: 1 })])
   await w.settled()
   assert.deepEqual(await effects(w.app, payments), { 'done a': 1 })
@@ -135,8 +130,7 @@ test('an event that does not match the pattern of the undo undoes nothing', asyn
 test('after an undo a second action of the same key is not done', async () => {
   const provider = new Provider()
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'a' }), Cancelled({ id: 'a' }), Asked({ id: 'a', n: 2 })])
   await w.settled()
   assert.deepEqual(await effects(w.app, payments), { 'done a': 1, 'undone a': 1 })
@@ -146,8 +140,7 @@ test('after an undo a second action of the same key is not done', async () => {
 test('an undo of several actions of a key undoes every one', async () => {
   const provider = new Provider()
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'a', n: 1 }), Asked({ id: 'a', n: 2 }), Cancelled({ id: 'a' })])
   await w.settled()
   assert.deepEqual(await effects(w.app, payments), { 'done a': 2, 'undone a': 2 })
@@ -164,8 +157,7 @@ test('an undo that comes while the action is in its call waits for the answer, a
     return answer.promise
   }
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish(Asked({ id: 'a' }))
   await begun.promise
   const token = await w.publish(Cancelled({ id: 'a' }))
@@ -182,8 +174,7 @@ test('an undo that comes while the action waits for a retry waits too, and then 
     if (times < 3) throw new Error('connection lost after the charge')
   }
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish(Asked({ id: 'a' }))
   await w.settled()
   await w.publish(Cancelled({ id: 'a' }))
@@ -200,8 +191,7 @@ test('when the action died with its call unsettled, the undo asks again with the
     if (times < 4) throw new Error('connection lost after the charge')
   }
   const payments = paymentsOf(provider, { retry: { attempts: 2 } })
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish(Asked({ id: 'a' }))
   await w.advance('10m')
   assert.equal((await w.app.deadLetters.list()).length, 1)
@@ -219,8 +209,7 @@ test('when the action died after its call was answered, the undo needs not ask a
   const payments = paymentsOf(provider, { retry: { attempts: 1 } }, () => {
     throw new Error('the handler is broken')
   })
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'a' }), Cancelled({ id: 'a' })])
   await w.settled()
   assert.equal(provider.keys.length, 2, 'a charge and a refund')
@@ -235,8 +224,7 @@ test('redriving a dead action after its undo does nothing', async () => {
     if (broken) throw new NonRetryable('malformed')
   }
   const payments = paymentsOf(provider)
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish(Asked({ id: 'a' }))
   await w.settled()
   const [letter] = await w.app.deadLetters.list()
@@ -257,8 +245,7 @@ test('redriving a dead action before any undo does it, and a later undo undoes i
     if (broken) throw new Error('connection lost after the charge')
   }
   const payments = paymentsOf(provider, { retry: { attempts: 1 } })
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish(Asked({ id: 'a' }))
   await w.settled()
   broken = false
@@ -280,8 +267,7 @@ test('a failing undo is tried at least 20 times, and then is a dead letter of it
     if (broken) throw new Error('the provider is down')
   }
   const payments = paymentsOf(provider, { retry: { attempts: 2 } })
-  await using w = await lenientWorld([payments])
-  await effectTable(w.app, payments)
+  await using w = await effectWorld([payments])
   await w.publish([Asked({ id: 'a' }), Cancelled({ id: 'a' })])
   await w.advance('2h')
   assert.equal(refunds, 20)

@@ -10,6 +10,7 @@ import type { FlowNote } from './flow.ts'
 import type { Handling } from './hooks.ts'
 import type { ReactionState } from './plan.ts'
 import type { ReaderContext } from './reader-context.ts'
+import { noteKind } from './record-kinds.ts'
 import type { Turn } from './side-by-side.ts'
 import type { Soon } from './soon.ts'
 import { laneOf, overtakenBy, waitsForTurn, workRecord, type Task } from './work.ts'
@@ -282,7 +283,7 @@ export function noteRecord(
   const body = JSON.stringify({ at, kind, service, reaction, eventId: event.id, text, code })
   return {
     scope: noteScope,
-    kind: 'note',
+    kind: noteKind,
     id,
     partition: partitionOf(event.key),
     lane: event.correlationId,

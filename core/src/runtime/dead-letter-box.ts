@@ -6,11 +6,12 @@ import type { Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
 import type { Attempt, DeadLetter, DeadLetterFilter, DeadLetters } from './app.ts'
 import { noteRecord } from './batch-tx.ts'
 import { checkFilter, checkListing, isMatch } from './dead-letter-filter.ts'
-import { deadKind, type DeadBody } from './failure-step.ts'
+import type { DeadBody } from './failure-step.ts'
 import { expiresUnlessHeld, withoutLetter, type Held } from './held-memory.ts'
 import { joinKind } from './join-step.ts'
 import { fenceKind } from './on-step.ts'
 import type { Publishing } from './publishing.ts'
+import { deadKind, waitingKinds } from './record-kinds.ts'
 import type { Settings } from './settings.ts'
 import { laneOf, waitsForTurn, workId, type FailedTry, type WorkBody } from './work.ts'
 import { receiveScope } from './wires/intake.ts'
@@ -157,7 +158,7 @@ export class DeadLetterBox implements DeadLetters {
     }
     const put = {
       scope: record.scope,
-      kind: `work/${reaction}`,
+      kind: waitingKinds(reaction).work,
       id: workId(work),
       partition: partitionOf(event.key),
       lane: laneOf(reaction, event.key),
@@ -174,7 +175,7 @@ export class DeadLetterBox implements DeadLetters {
     if (event === null) return tx.save([], [record])
     const work = {
       scope: record.scope,
-      kind: `work/${body.reaction}`,
+      kind: waitingKinds(body.reaction).work,
       id: workId({ event, role: body.role as WorkBody['role'], index: body.index }),
     }
     const lane = laneOf(body.reaction, event.key)

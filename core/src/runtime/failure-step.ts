@@ -15,6 +15,7 @@ import { consumeTimer } from './deadline-step.ts'
 import { handlingOf } from './handle.ts'
 import { holdJoin } from './join-step.ts'
 import { holdFence } from './on-step.ts'
+import { deadKind } from './record-kinds.ts'
 import { failedTry, withTry, type FailedTry, type Task, type WorkBody } from './work.ts'
 import type { Handling } from './hooks.ts'
 
@@ -46,8 +47,6 @@ export interface DeadBody extends Omit<WorkBody, 'event' | 'role'> {
     readonly channel?: string | undefined
   }
 }
-
-export const deadKind = 'dead'
 
 /** How a role appears in hooks and dead letters. */
 export const shownRole = (task: Task): Handling['role'] =>

@@ -11,6 +11,7 @@ import { declarationOf, knownIn, readerOf, type Declared, type DeclaredTrigger }
 import type { Flow, FlowDelivery, FlowNote } from './flow.ts'
 import { look } from './page-tasks.ts'
 import type { ReactionState, ReaderPlan } from './plan.ts'
+import { noteKind, waitingKinds } from './record-kinds.ts'
 import { laneOf, workId } from './work.ts'
 
 const eventsMax = 10_000
@@ -36,7 +37,7 @@ export async function recordFlow(correlationId: string, ledger: Ledger, plans: r
   const events = await ledger.find({ correlationId, limit: eventsMax })
   const stored = await ledger.query({
     scope: noteScope,
-    kind: 'note',
+    kind: noteKind,
     order: 'seq',
     lane: correlationId,
     limit: notesMax,
@@ -151,8 +152,8 @@ class Story {
   async #isKept({ reader, reaction, declared, trigger }: Way, event: EventRecord): Promise<boolean> {
     const { role, index } = trigger
     const id = workId({ event, role, index })
-    const kinds = [`work/${reaction}`, ...(declared.collects === 'batch' ? [`batch/${reaction}`] : [])]
-    for (const kind of kinds) {
+    const kinds = waitingKinds(reaction)
+    for (const kind of declared.collects === 'batch' ? [kinds.work, kinds.batch] : [kinds.work]) {
       // Those of this position stand together; there are a few at most.
       const afterId = id.slice(0, id.indexOf('|'))
       const found = await this.#ledger.query({ scope: reader, kind, afterId, limit: rolesMax })
@@ -162,7 +163,7 @@ class Story {
     const lane = laneOf(reaction, event.key)
     const found = await this.#ledger.query({
       scope: reader,
-      kind: `coalesce/${reaction}`,
+      kind: kinds.coalesce,
       order: 'seq',
       lane,
       limit: 1,

@@ -14,8 +14,9 @@ import type { EventRecord } from '../contracts/index.ts'
 import type { Ledger, LedgerRecord } from '../ledger/index.ts'
 import { effectivePolicy } from '../service/index.ts'
 import { isGone, isLeft, readerOf, type Known } from './declared.ts'
+import { waitingKinds } from './record-kinds.ts'
 import type { Settings } from './settings.ts'
-import { parkedKind } from './wires/relay-records.ts'
+import { sendReaction } from './wires/relay-records.ts'
 
 /** Two for an event that waits, and two for what waits by declaration. */
 const roundsOfLink = 4
@@ -103,11 +104,12 @@ async function outstanding(
   const begun = begins.at(-1)!
   if (upTo < head) return 'an event that is not handled by everyone'
   for (const { scope, reaction } of places) {
+    const kinds = waitingKinds(reaction)
     // By id, which begins with the position: the oldest event, whenever it is due.
-    const [work] = await ledger.query({ scope, kind: `work/${reaction}`, limit: 1 })
+    const [work] = await ledger.query({ scope, kind: kinds.work, limit: 1 })
     if (work && eventIn(work).position <= head) return `${scope}: ${reaction} has waiting work`
-    for (const kind of ['timer', 'batch', 'coalesce']) {
-      const [due] = await ledger.query({ scope, kind: `${kind}/${reaction}`, order: 'due', dueBefore: begun, limit: 1 })
+    for (const kind of [kinds.timer, kinds.batch, kinds.coalesce]) {
+      const [due] = await ledger.query({ scope, kind, order: 'due', dueBefore: begun, limit: 1 })
       if (due) return `${scope}: ${reaction} has not done what was due`
     }
   }
@@ -126,7 +128,7 @@ interface Place {
 function placesOf(known: Known, nowMs: number): readonly Place[] {
   const parked = known.readers
     .filter((reader) => !isLeft(reader, known, nowMs))
-    .map((scope) => ({ scope, reaction: parkedKind.slice('work/'.length) }))
+    .map((scope) => ({ scope, reaction: sendReaction }))
   const reactions = [...known.reactions].flatMap(([scope, all]) =>
     [...all]
       .filter(([, registered]) => !isGone(registered, nowMs))

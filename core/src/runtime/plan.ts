@@ -10,6 +10,7 @@ import {
 import type { AnyPattern } from '../contracts/index.ts'
 import { Breaker } from './breaker.ts'
 import { RateLimit } from './rate-limit.ts'
+import { waitingKinds, type WaitingKinds } from './record-kinds.ts'
 import type { Settings } from './settings.ts'
 
 /** A reaction at run time: its policy in force and its state in this process, all of which may be lost. */
@@ -25,8 +26,7 @@ export interface ReactionState {
   replayUntil: number
   /** Its handler has sent a statement too late to run side by side with others, and does so no more. */
   inOrder: boolean
-  /** Record kinds: parked and waiting work, timers, collected batches and coalesced events. */
-  readonly kinds: { readonly work: string; readonly timer: string; readonly batch: string; readonly coalesce: string }
+  readonly kinds: WaitingKinds
   /** The earliest due time by record kind, as far as this process knows; Infinity for none. */
   readonly nextDue: Map<string, number>
   /** How many work records there are in the partitions held, as far as this process knows; Infinity: to be counted. */
@@ -64,12 +64,6 @@ export interface ReaderPlan {
 export function reactionState(reaction: Reaction, service: AnyService, settings: Settings): ReactionState {
   const where = `${service.name}/${reaction.name}`
   const policy = effectivePolicy({ app: settings.policy, service: service.policy, reaction: reaction.policy }, where)
-  const kinds = {
-    work: `work/${reaction.name}`,
-    timer: `timer/${reaction.name}`,
-    batch: `batch/${reaction.name}`,
-    coalesce: `coalesce/${reaction.name}`,
-  }
   return {
     reaction,
     service,
@@ -79,7 +73,7 @@ export function reactionState(reaction: Reaction, service: AnyService, settings:
     since: 0,
     replayUntil: 0,
     inOrder: false,
-    kinds,
+    kinds: waitingKinds(reaction.name),
     nextDue: new Map(),
     waiting: 0,
     collected: 0,

@@ -9,7 +9,7 @@ import { QuadrilleError } from '../base/index.ts'
 import { partitionCount } from '../contracts/index.ts'
 import type { Claim, Ledger, LedgerTx } from '../ledger/index.ts'
 import type { Retired, RetireTarget } from './app.ts'
-import { deadKind } from './failure-step.ts'
+import { deadKind, waitingKinds } from './record-kinds.ts'
 import { isLeft, knownIn, partsOf, readerOf, registeredIn, retired, type Registered } from './declared.ts'
 import { firstEvent } from './first-event.ts'
 import { reactionRecord } from './registration.ts'
@@ -25,9 +25,6 @@ export interface RetirementContext {
   readonly running: () => readonly string[]
   readonly transaction: (operation: string, work: (tx: LedgerTx) => Promise<void>) => Promise<void>
 }
-
-/** Where events wait that are not handled yet. */
-const waitingKinds = ['work', 'timer', 'batch', 'coalesce'] as const
 
 /** What is to be retired, as the ledger has it: records by scope and name, and the readers that they belong to. */
 interface Found {
@@ -116,7 +113,7 @@ async function leftOf(found: Found, ledger: Ledger): Promise<Pick<Retired, 'wait
     [...found.reactions].filter(([name, each]) => readerOf(found.scope, name, each) === reader).map(([name]) => name)
   for (const reader of found.readers) {
     deadLetters += await ledger.count({ scope: reader, kind: deadKind })
-    const kinds = reactionsOf(reader).flatMap((name) => waitingKinds.map((kind) => `${kind}/${name}`))
+    const kinds = reactionsOf(reader).flatMap((name) => Object.values(waitingKinds(name)))
     for (const kind of found.scope === relayScope ? [parkedKind] : kinds)
       waiting += await ledger.count({ scope: reader, kind })
   }

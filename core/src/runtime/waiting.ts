@@ -8,6 +8,7 @@ import { LookRounds } from './look-rounds.ts'
 import { Outcomes } from './outcomes.ts'
 import type { Reader } from './reader.ts'
 import { standsSince } from './collect-step.ts'
+import { waitingKinds } from './record-kinds.ts'
 import { isLetter, laneOf } from './work.ts'
 
 const timeoutDefault = '30s'
@@ -188,12 +189,13 @@ async function isParked(
   facts: RoundFacts,
 ): Promise<boolean> {
   const lane = laneOf(reaction, event.key)
+  const kinds = waitingKinds(reaction)
   // What was collected may become work meanwhile, and never the other way round: so work is looked at last.
-  for (const kind of [`batch/${reaction}`, `coalesce/${reaction}`, `work/${reaction}`]) {
+  for (const kind of [kinds.batch, kinds.coalesce, kinds.work]) {
     const first = await facts.first({ scope, kind, lane })
     if (!first) continue
     // The latest event of a key stands for those before it that nobody has handled.
-    const since = kind.startsWith('coalesce/') ? standsSince(first) : first.seq
+    const since = kind === kinds.coalesce ? standsSince(first) : first.seq
     if (since > event.position) continue
     // A dead letter that holds its lane will not be handled by waiting; what is behind it may be.
     if (first.seq < event.position || !isLetter(first)) return true

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import type { LedgerRecord } from '../ledger/index.ts'
 import { noteScope } from '../runtime/batch-tx.ts'
+import { deadKind } from '../runtime/record-kinds.ts'
 import type { SimProcess } from './sim-process.ts'
 
 /** Where an event stands in a log depends on what came before, and decides nothing but the order in a lane. */
@@ -15,7 +16,7 @@ function textOf(record: LedgerRecord): string {
   let text = texts.get(record)
   if (text === undefined) {
     const { kind, id, due, lane, body } = record
-    const name = kind === 'dead' ? '' : id.replace(/^\d{16}/, '')
+    const name = kind === deadKind ? '' : id.replace(/^\d{16}/, '')
     text = `${kind}|${name}|${due}|${lane}|${body.replace(position, '').replace(stack, '')}`
     texts.set(record, text)
   }

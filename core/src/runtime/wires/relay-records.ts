@@ -14,13 +14,14 @@ import type { Ledger, LedgerRecord, RecordKey } from '../../ledger/index.ts'
 import { backoffMs, type FullRetry } from '../../service/index.ts'
 import type { OutgoingMessage } from '../../wire/index.ts'
 import { deadRecord } from '../failure-step.ts'
+import { waitingKinds } from '../record-kinds.ts'
 import { failedTry, laneOf, type FailedTry } from '../work.ts'
 import { unmarked } from './intake.ts'
 import type { ParkedReport } from './wire-report.ts'
 
 /** The name that a relay has where reactions have theirs, in dead letters and records. */
 export const sendReaction = 'send'
-export const parkedKind = `work/${sendReaction}`
+export const parkedKind = waitingKinds(sendReaction).work
 
 const triesMax = 20
 

@@ -12,7 +12,7 @@
 import type { QuadrilleError } from '../../base/index.ts'
 import { partitionOf, type EventRecord } from '../../contracts/index.ts'
 import type { Ledger, LedgerRecord, RecordKey } from '../../ledger/index.ts'
-import { deadKind } from '../failure-step.ts'
+import { deadKind } from '../record-kinds.ts'
 import type { ContextTools } from '../handler-context.ts'
 import { LeaseKeeper } from '../lease-keeper.ts'
 import { Pace } from '../pace.ts'

@@ -112,7 +112,7 @@ export interface SimulationOptions<Input = unknown, Outside = unknown> {
    * services whose handle works on PostgreSQL, too, that is all but those of `nodeSqlite()`.
    */
   readonly isolation?: 'read committed' | 'serializable'
-  /** Which faults may happen. Default: all. */
+  /** Which faults may happen. Default: all but `takeover`. */
   readonly faults?: readonly FaultKind[]
   /** Codes of the built-in oracles that are left out. */
   readonly ignore?: readonly string[]

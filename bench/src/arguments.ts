@@ -14,7 +14,6 @@ export interface OptionKind {
 
 export type OptionKinds = Readonly<Record<string, OptionKind>>
 
-/** What was given. */
 export interface Given {
   readonly flags: ReadonlySet<string>
   readonly texts: ReadonlyMap<string, string>

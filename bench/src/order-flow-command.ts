@@ -16,7 +16,7 @@ const ordersOn: Readonly<Record<LedgerName, number>> = { sqlite: 5_000, postgres
 const ledgers = Object.keys(systemsOn) as LedgerName[]
 
 /** Where to measure: options of every benchmark that knows several ledgers. */
-export const whereOptions: OptionKinds = {
+const whereOptions: OptionKinds = {
   ledger: { takes: 'text', says: `one of: ${ledgers.join(', ')} (default sqlite)` },
   server: { takes: 'text', says: `with --ledger postgres: where it is (default ${defaultServer})` },
 }

@@ -7,9 +7,8 @@ import type { Subject } from 'quadrille/simulate'
 import type { QuadrilleConfig } from './config.ts'
 
 /** The names a config may have, in the order they are looked for. */
-export const configNames: readonly string[] = ['ts', 'mts', 'js', 'mjs'].map((ending) => `quadrille.config.${ending}`)
+const configNames: readonly string[] = ['ts', 'mts', 'js', 'mjs'].map((ending) => `quadrille.config.${ending}`)
 
-/** What was loaded. */
 export interface Loaded {
   /** The file it came from. */
   readonly file: string

@@ -8,7 +8,6 @@ export function shownPlace(at: string, cwd: string): string {
   return near.startsWith('..') ? at : near.split(sep).join('/')
 }
 
-/** The file and the line of a place. */
 export function splitPlace(at: string): { file: string; line: string } {
   const colon = at.lastIndexOf(':')
   return { file: at.slice(0, colon), line: at.slice(colon + 1) }

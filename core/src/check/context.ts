@@ -59,7 +59,6 @@ function unique(places: readonly (Place | undefined)[]): Place[] {
   return [...known.values()]
 }
 
-/** A reaction as a place. */
 export const placeOf = (reaction: ReactionDescription | undefined): Place | undefined =>
   reaction && { what: `${reaction.service}/${reaction.name}`, at: reaction.place }
 

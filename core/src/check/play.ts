@@ -90,7 +90,6 @@ export class Play {
     return this.#acted[step.id] === actedBefore
   }
 
-  /** What the step acted on. */
   actedOn({ id, needs }: Step): number[] {
     const first = this.#model.needOffsets[id]!
     return [...this.#met.subarray(first, first + needs.length)].filter((met) => met !== unreached)

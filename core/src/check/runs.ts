@@ -15,7 +15,6 @@ export interface Deviation {
   readonly alternative: Alternative
 }
 
-/** One run. */
 export interface Run {
   readonly play: Play
   readonly root: readonly number[]

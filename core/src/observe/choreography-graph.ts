@@ -58,7 +58,6 @@ export class ChoreographyGraph {
     return known ? [...known.values()] : [occurrence(type, null)]
   }
 
-  /** What starts it. */
   get starts(): readonly Occurrence[] {
     return this.#starts.map(({ type, pattern }) => occurrence(type, pattern))
   }

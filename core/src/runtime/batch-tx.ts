@@ -270,7 +270,6 @@ const overtakenMax = 100
 const hasKind = ({ kinds }: ReactionState, kind: string): boolean =>
   kinds.work === kind || kinds.timer === kind || kinds.batch === kind || kinds.coalesce === kind
 
-/** A note as record. */
 export function noteRecord(
   note: Pick<Handling, 'service' | 'reaction' | 'event'> &
     Pick<FlowNote, 'kind' | 'text' | 'code'> & {

@@ -9,7 +9,7 @@ import { triggersOf, type Reaction, type TriggerRole } from '../service/index.ts
 /** The kind of the records of reactions, by service and name. */
 export const reactionKind = 'reaction'
 /** How many reactions of a service are looked at. */
-export const reactionsMax = 10_000
+const reactionsMax = 10_000
 /** A declaration that is longer, as JSON, is not kept: elsewhere its reaction is not shown in flows. */
 const declaredCharsMax = 16_384
 

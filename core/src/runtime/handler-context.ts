@@ -26,7 +26,6 @@ export function eventView(event: EventRecord): EventView {
   return { id, type, version, source, key, correlationId, causationId, hops, time, position, traceparent, tracestate }
 }
 
-/** The context of one handling. */
 export class TaskContext implements HandlerContext {
   readonly log: Logger
   readonly now: () => Date
@@ -72,7 +71,6 @@ export class TaskContext implements HandlerContext {
   }
 }
 
-/** The context of a call. */
 export function callContext(task: Task, tools: ContextTools, more: { key: string; signal: AbortSignal }): CallContext {
   const { log, now } = tools
   return {

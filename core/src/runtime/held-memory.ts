@@ -17,7 +17,6 @@ export const expiresUnlessHeld = ({ letters = [] }: Held, otherwise: number | nu
 /** When what is remembered from now on is forgotten. */
 export const memoryEnd = (batch: BatchTx): number => batch.nowMs + batch.context.settings.retention.memoryMs
 
-/** Without the dead letter of this work. */
 export const withoutLetter = <Of extends Held>(memory: Of, work: string): Of => ({
   ...memory,
   letters: memory.letters?.filter((letter) => letter !== work),

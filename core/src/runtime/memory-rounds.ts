@@ -32,7 +32,6 @@ interface Kept {
   readonly rounds: number
 }
 
-/** The rounds of a ledger's memory. */
 export class MemoryRounds {
   readonly #ledger: Ledger
   readonly #settings: Settings

@@ -37,7 +37,6 @@ interface RoundFacts {
   /** Whether a reader has passed an event, as things stood before anything else was asked. */
   passed(who: Who): Promise<(partition: number, position: number) => boolean>
   registered(service: string): ReturnType<typeof registeredIn>
-  /** The first record of a lane. */
   first(lane: Lane): Promise<LedgerRecord | undefined>
 }
 

@@ -90,7 +90,6 @@ function isBegun(work: LedgerRecord): boolean {
 export const idempotencyKey = (task: Pick<Task, 'state' | 'event'>): string =>
   `${task.state.service.name}/${task.state.reaction.name}:${task.event.id}`
 
-/** A task as record. */
 export function workRecord(reader: string, task: Task, due: number | null): LedgerRecord {
   const { role, index, event, failed, tries, redrives, called, result, undone, letter, begun, unseen } = task
   const body: WorkBody = { role, index, event, failed, tries, redrives, called, result, undone, letter, begun, unseen }

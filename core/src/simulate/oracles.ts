@@ -11,7 +11,7 @@ import { judgeViews } from './views.ts'
 import type { Invariants } from './options.ts'
 import type { SimRun } from './sim-run.ts'
 
-/** The codes of all oracles. */
+/** What `ignore` can name. */
 export const oracleCodes = [
   'NO_START', 'NO_END', 'TWO_ENDS', 'NO_REST', 'STORM', 'DEAD_LETTER', 'EFFECT_TWICE', 'EFFECT_KEPT', 'EFFECT_MISSING', 'EFFECT_EARLY',
   'SUCCESS_DESPITE', 'FAILURE_WITHOUT_CAUSE', 'NO_SUCCESS', 'COUNTER_NOT_RESTORED', 'COUNTER_DIFFERS', 'STALE_VIEW', 'LOST_UPDATE', 'REDELIVERY', 'NOT_REPEATABLE',

@@ -36,7 +36,7 @@ const nameBytesMax = 63
 const numberOf = (text: string): number => createHash('sha256').update(text).digest().readInt32BE(0)
 
 /** Quotes a name for SQL. */
-export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
+const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /**
  * @throws QuadrilleError `OPTION_INVALID` for a name that PostgreSQL would cut or refuse, or that would end the text of a

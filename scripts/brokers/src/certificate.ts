@@ -9,7 +9,6 @@ import { promisify } from 'node:util'
 export interface Certificate {
   readonly certFile: string
   readonly keyFile: string
-  /** Both in one file. */
   readonly bothFile: string
   readonly cert: string
   remove(): void

@@ -33,7 +33,6 @@ export function newRecord(id: string, fields: Partial<LedgerRecord> = {}): Ledge
   return { ...plain, body: '{}', ...fields }
 }
 
-/** The key of a record. */
 export const keyOf = ({ scope, kind, id }: RecordKey): RecordKey => ({ scope, kind, id })
 
 /** Appends in a transaction of its own. */

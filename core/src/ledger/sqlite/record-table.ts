@@ -111,7 +111,6 @@ export class RecordWriter {
     this.#remove = db.prepare('DELETE FROM quadrille_records WHERE scope = ? AND kind = ? AND id = ?')
   }
 
-  /** The record with this key. */
   get(key: RecordKey): LedgerRecord | undefined {
     const row = this.#get.get(key.scope, key.kind, key.id) as unknown as SQLOutputValue[] | undefined
     return row === undefined ? undefined : recordOfRow(row)

@@ -55,7 +55,6 @@ interface Found {
   readonly deaths: number
 }
 
-/** Marks what is mapped. */
 export class MappingMarks {
   readonly #context: MappingMarksContext
 

@@ -89,8 +89,7 @@ export function outgoingOf({ event, redrives }: Parcel): OutgoingMessage {
   return { event: unmarked(event), dedupeId: redrives === 0 ? event.id : `${event.id}#${redrives}` }
 }
 
-/** The key of the record of a parked event. */
-export const parkedKey = (reader: string, { event }: Parcel) => ({
+const parkedKey = (reader: string, { event }: Parcel) => ({
   scope: reader,
   kind: parkedKind,
   id: `${String(event.position).padStart(16, '0')}|send`,

@@ -41,5 +41,4 @@ export function troubleBySeed(seed: number): TroublePlan {
   }
 }
 
-/** No trouble at all. */
 export const calm: TroublePlan = { declines: () => false, troubleOf: () => 'none' }

@@ -4,7 +4,6 @@ import { sqlRule, Subscription, Topic, type Rule } from './entities.ts'
 /** What the server holds, and keeps while it is down. */
 export type Topics = Map<string, Topic>
 
-/** An answer. */
 export interface AdminAnswer {
   readonly status: number
   readonly body: string
@@ -117,7 +116,6 @@ function ruleEntry(path: string, name: string, { label, properties, sql }: Rule)
   )
 }
 
-/** Answers one request. */
 export function administer(topics: Topics, request: AdminRequest): AdminAnswer {
   try {
     return answerOf(topics, request)

@@ -53,7 +53,6 @@ interface Session {
   timer: NodeJS.Timeout | undefined
 }
 
-/** Settings of a subscription. */
 export interface SubscriptionSettings {
   readonly lockMs: number
   readonly maxDeliveries: number

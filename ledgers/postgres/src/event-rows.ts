@@ -28,27 +28,6 @@ export function appendValues(events: readonly NewEvent[]): WireValue[] {
   ]
 }
 
-/** An event with its position; one literal for all, so that they have one shape in memory. */
-export function recordOf(position: number, event: NewEvent): EventRecord {
-  return {
-    position,
-    id: event.id,
-    type: event.type,
-    version: event.version,
-    source: event.source,
-    key: event.key,
-    correlationId: event.correlationId,
-    causationId: event.causationId,
-    reaction: event.reaction,
-    hops: event.hops,
-    time: event.time,
-    traceparent: event.traceparent,
-    tracestate: event.tracestate,
-    data: event.data,
-    extensions: event.extensions,
-  }
-}
-
 /** The event in a row of {@link eventColumns}, which begin at `from`. */
 export function eventOfRow(row: readonly Field[], from = 0): EventRecord {
   return {

@@ -17,7 +17,8 @@ import {
   type NewEvent,
 } from 'quadrille'
 import type { EventRecord, RecordKey, RecordQuery, TxHandle } from 'quadrille'
-import { appendValues, recordOf } from './event-rows.ts'
+import { eventAt } from 'quadrille/ledger-kit'
+import { appendValues } from './event-rows.ts'
 import { endOf } from './connections.ts'
 import { GatedHandle, type HandleSource, type Sending } from './postgres-handle.ts'
 import { abortedState, hasState, isAway, isConflictError, isFromServer, leaseLostState } from './postgres-errors.ts'
@@ -293,7 +294,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
     const positions = numbersOf(rows[0]![0]!)
     events.forEach((event, index) => {
       const position = positions[index]
-      if (position !== null && position !== undefined) this.#appended.push(recordOf(position, event))
+      if (position !== null && position !== undefined) this.#appended.push(eventAt(position, event))
     })
     return positions
   }

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, it } from 'node:test'
 import type { Line } from '../src/connections.ts'
-import { recordOf } from '../src/event-rows.ts'
+import { eventAt } from 'quadrille/ledger-kit'
 import { LogFollower } from '../src/log-follower.ts'
 import { schemaNames } from '../src/schema-names.ts'
 import type { Rows, Statement } from '../src/statement-group.ts'
 import type { Field } from '../src/wire-values.ts'
 import { newEvent } from './database.ts'
 
-const record = (position: number) => recordOf(position, newEvent(`e-${position}`))
+const record = (position: number) => eventAt(position, newEvent(`e-${position}`))
 
 /** A row of `log_2`. */
 const rowOf = (position: number): Field[] => {

@@ -2,6 +2,7 @@
 import type { SQLInputValue, SQLOutputValue, StatementResultingChanges, StatementSync } from 'node:sqlite'
 import { invariant } from '../../base/index.ts'
 import type { EventRecord, NewEvent } from '../../contracts/index.ts'
+import { eventAt } from '../event-at.ts'
 import type { FindQuery } from '../ledger.ts'
 import { chunkBits } from './schema-migration.ts'
 import type { Connection } from './sqlite-connection.ts'
@@ -9,27 +10,6 @@ import type { Connection } from './sqlite-connection.ts'
 const columns =
   'position, id, type, version, source, key, correlation_id, causation_id, reaction, hops, time, traceparent, ' +
   'tracestate, data, extensions'
-
-/** One literal for all records, whether appended or read, so that they have one shape in memory. */
-function recordOf(position: number, event: NewEvent): EventRecord {
-  return {
-    position,
-    id: event.id,
-    type: event.type,
-    version: event.version,
-    source: event.source,
-    key: event.key,
-    correlationId: event.correlationId,
-    causationId: event.causationId,
-    reaction: event.reaction,
-    hops: event.hops,
-    time: event.time,
-    traceparent: event.traceparent,
-    tracestate: event.tracestate,
-    data: event.data,
-    extensions: event.extensions,
-  }
-}
 
 function recordOfRow(row: SQLOutputValue[]): EventRecord {
   return {
@@ -108,7 +88,7 @@ export class EventAppender {
   append(event: NewEvent): EventRecord | undefined {
     if (this.#wasTrimmed(event.id)) return undefined
     this.#nextPosition ??= (this.#newest.get()!['position'] as number) + 1
-    const record = recordOf(this.#nextPosition, event)
+    const record = eventAt(this.#nextPosition, event)
     const isCommon = record.traceparent === null && record.tracestate === null && record.extensions === null
     const { changes } = isCommon ? this.#runCommon(record) : this.#runWhole(record)
     if (changes === 0) return undefined

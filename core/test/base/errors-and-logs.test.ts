@@ -3,9 +3,11 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import {
   consoleLogger,
+  doubledMs,
   invariant,
   isNonRetryable,
   isQuadrilleError,
+  messageOf,
   NonRetryable,
   QuadrilleError,
   sleep,
@@ -112,4 +114,21 @@ test('sleep ends at its time, or when it is aborted, and leaves no listener behi
   await sleep(env, 10, abort.signal)
   assert.equal(timers.length, 2)
   assert.equal(cancelled, 2)
+})
+
+test('whatever was thrown has a sentence, also the error in which Node wraps those of all addresses of a host', () => {
+  assert.equal(messageOf(new TypeError('inner')), 'inner')
+  assert.equal(messageOf('a text'), 'a text')
+  assert.equal(messageOf(undefined), 'undefined')
+  assert.equal(
+    messageOf(new AggregateError([new Error('::1 refused'), new Error('127.0.0.1 refused')])),
+    '::1 refused; 127.0.0.1 refused',
+  )
+})
+
+test('a pause doubles from the least to the most, however often', () => {
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 10_000].map((times) => doubledMs({ min: 50, max: 500 }, times)),
+    [50, 100, 200, 400, 500, 500],
+  )
 })

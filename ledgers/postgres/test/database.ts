@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { isQuadrilleError, sleep, systemEnv, type Ledger, type NewEvent, type TxHandle } from 'quadrille'
+import { isQuadrilleError, messageOf, sleep, systemEnv, type Ledger, type NewEvent, type TxHandle } from 'quadrille'
 import type { LedgerHarness, LedgerPlace } from 'quadrille/conformance'
 import { postgres, type PostgresHandle, type PostgresOptions } from '@quadrille/postgres'
 
@@ -55,7 +55,7 @@ let answer: Promise<string | false> | undefined
 export function serverMissing(): Promise<string | false> {
   answer ??= onServer(async () => false as const).catch((error: unknown) => {
     if (process.env['CI'] === 'true') throw error
-    return `no PostgreSQL at ${serverUrl}: ${error instanceof Error ? error.message : String(error)}`
+    return `no PostgreSQL at ${serverUrl}: ${messageOf(error)}`
   })
   return answer
 }

@@ -105,7 +105,7 @@ export class ServiceReceiver {
     try {
       return await this.#receiver?.health()
     } catch (error) {
-      return { lag: null, problems: [`its health can not be asked: ${(error as Error).message}`] }
+      return { lag: null, problems: [`its health can not be asked: ${messageOf(error)}`] }
     }
   }
 

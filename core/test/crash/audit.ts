@@ -61,7 +61,7 @@ function expected(id: string, seen: ReadonlyMap<string, number>): { effects: str
   const has = (what: string) => seen.has(`${what}|${id}`)
   if (!declined(id) && !soldOut(id))
     return {
-      effects: ['payment', 'reserve', 'complete', 'mail'],
+      effects: ['payment', 'reserve', 'complete', 'mail', 'book'],
       events: ['order.created', 'payment.processed', 'inventory.updated', 'order.completed'],
     }
   const effects = ['cancel', 'mail']

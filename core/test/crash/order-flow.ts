@@ -148,6 +148,12 @@ function orderService(): AnyService {
       effect({ db, event }, 'complete', { subject: orderId, number: 1 })
       return OrderCompleted({ orderId })
     })
+    .all([OrderCreated, OrderCompleted], { name: 'book', batch: { size: 20 } }, (sold, { db, events }) => {
+      for (const [at, [{ orderId }]] of sold.entries()) {
+        if (Math.random() < 0.005) throw new Error('a moment of weakness')
+        effect({ db, event: events[at]! }, 'book', { subject: orderId, number: 1 })
+      }
+    })
     .on(PaymentFailed, { emits: [OrderCancelled] }, cancel)
     .on(InventoryRejected, { emits: [OrderCancelled] }, cancel)
 }

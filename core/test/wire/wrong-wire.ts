@@ -2,7 +2,7 @@
 import type { Env, ErrorCode } from '../../src/base/index.ts'
 import type { WireHarness } from '../../src/wire/conformance/index.ts'
 import { memoryHub, type MemoryHub, type MemoryHubOptions } from '../../src/wire/memory/index.ts'
-import type { Deliver, Receiver, Subscription, Wire } from '../../src/wire/wire.ts'
+import type { Deliver, OutgoingMessage, Receiver, Subscription, Wire } from '../../src/wire/wire.ts'
 import { memoryHarness } from './memory-harness.ts'
 
 /** What a defect may know. */
@@ -38,6 +38,15 @@ export function except(good: Wire, methods: Partial<Wire>): Wire {
     ...methods,
   }
 }
+
+/** A defect of `send`. */
+export const sending = (
+  send: (messages: readonly OutgoingMessage[]) => ReturnType<Wire['send']>,
+): Pick<Wire, 'send'> => ({ send })
+
+/** A wire that takes an error with this code for none. */
+export const forgiving = (good: Wire, code: ErrorCode): Pick<Wire, 'send'> =>
+  sending(async (messages) => (await good.send(messages)).map((result) => (result?.code === code ? null : result)))
 
 /** A defect in what a subscription is understood to be. */
 export const subscribing = (

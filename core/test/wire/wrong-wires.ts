@@ -1,9 +1,16 @@
 /** Wires with one defect each. */
 import { QuadrilleError, isQuadrilleError, sleep } from '../../src/base/index.ts'
 import type { IncomingMessage, OutgoingMessage, Wire } from '../../src/wire/wire.ts'
-import { delivering, receiving, subscribing, type Surroundings, type WrongWire } from './wrong-wire.ts'
-
-const sending = (send: (messages: readonly OutgoingMessage[]) => ReturnType<Wire['send']>) => ({ send })
+import { wrongInSizes } from './wrong-sizes.ts'
+import {
+  delivering,
+  forgiving,
+  receiving,
+  sending,
+  subscribing,
+  type Surroundings,
+  type WrongWire,
+} from './wrong-wire.ts'
 
 /** Resolves at once; the real thing happens later, if nothing comes in between. */
 const later = (at: Surroundings, ms: number, act: () => Promise<unknown>): void => {
@@ -15,9 +22,6 @@ const later = (at: Surroundings, ms: number, act: () => Promise<unknown>): void 
 
 const reversed = async (good: Wire, messages: readonly OutgoingMessage[]) =>
   (await good.send(messages.toReversed())).toReversed()
-
-const forgiving = (good: Wire, code: string) =>
-  sending(async (messages) => (await good.send(messages)).map((result) => (result?.code === code ? null : result)))
 
 const wrongInSending: readonly WrongWire[] = [
   {
@@ -93,25 +97,6 @@ const wrongInSending: readonly WrongWire[] = [
         },
       }
     },
-  },
-  {
-    name: 'what is too large is dropped in silence',
-    catches: [
-      'an event that is too large is refused for ever, and nothing else with it',
-      'an event that can not be sent does not turn the others of its key round',
-    ],
-    make: (good) => forgiving(good, 'WIRE_MESSAGE_REFUSED'),
-  },
-  {
-    name: 'the first event that is too large fails its batch',
-    catches: ['an event that is too large is refused for ever, and nothing else with it'],
-    make: (good) =>
-      sending(async (messages) => {
-        const large = messages.some(({ event }) => event.data.length > 10_000)
-        if (!large || messages.length === 1) return good.send(messages)
-        const details = { wire: 'memory', type: messages[0]!.event.type, problem: 'the batch is too large' }
-        return messages.map(() => new QuadrilleError('WIRE_MESSAGE_REFUSED', details))
-      }),
   },
   {
     name: 'what nobody receives is dropped in silence',
@@ -372,6 +357,7 @@ const wrongInLife: readonly WrongWire[] = [
 /** All of them. */
 export const wrongWires: readonly WrongWire[] = [
   ...wrongInSending,
+  ...wrongInSizes,
   ...wrongInReceiving,
   ...wrongInOrder,
   ...wrongInLife,

@@ -150,6 +150,38 @@ export const sendingCases: readonly WireCase[] = [
     },
   },
   {
+    name: 'the largest event that is taken arrives, and with one byte more it is refused before it is sent',
+    unless: ({ messageBytesMax }) => (messageBytesMax === null ? 'it knows no largest message' : null),
+    async run(world) {
+      const inbox = new Inbox(world)
+      await world.receive(world.wire, inbox.deliver)
+      const takenIds: string[] = []
+      const takes = async (bytes: number) => {
+        const event = wireEvent(world, { data: JSON.stringify('x'.repeat(bytes - 2)) })
+        const [result = null] = await world.wire.send([outgoing(event)])
+        const code = result?.code ?? 'WIRE_MESSAGE_REFUSED'
+        same(code, 'WIRE_MESSAGE_REFUSED', `an event with ${bytes} bytes of data is taken, or refused for ever`)
+        if (result === null) takenIds.push(event.id)
+        return result === null
+      }
+      const max = world.capabilities.messageBytesMax!
+      const spare = 2 * JSON.stringify(toBinaryEvent(wireEvent(world)).attributes).length
+      // How many bytes the attributes take only the wire knows, so the limit is looked for.
+      let [fits, large] = [max - spare, max + 1]
+      holds(await takes(fits), 'the limit is that for the whole message')
+      while (large - fits > 1) {
+        const middle = Math.floor((fits + large) / 2)
+        if (await takes(middle)) fits = middle
+        else large = middle
+      }
+      const around = [await takes(fits - 1), await takes(fits), await takes(fits + 1)]
+      same(around, [true, true, false], 'the limit is the same for every event')
+      await inbox.has(takenIds, 'what is taken arrives, up to the last byte')
+      const lost = world.notices.filter(({ kind }) => kind === 'lost')
+      same(lost, [], 'what is too large never gets to the broker, which would hang up')
+    },
+  },
+  {
     name: 'an event for which nobody has subscribed is an error, until somebody has',
     unless: ({ reportsUnroutable }) => (reportsUnroutable ? null : 'it does not report unroutable events'),
     async run(world) {

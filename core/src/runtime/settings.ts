@@ -74,6 +74,11 @@ export function settingsOf(options: StartOptions): Settings {
   checkServices(options.services)
   const wires = wireSettings(options.wires ?? [], options.services)
   const memoryMs = durationMs(retention.memory ?? '30d', 'retention.memory')
+  const bytesMax = numberOption(options.eventBytesMax ?? eventBytesMaxDefault, {
+    option: 'eventBytesMax',
+    min: 1,
+    max: 2 ** 30,
+  })
   checkMemory(options.services, memoryMs)
   return {
     services: options.services,
@@ -85,7 +90,10 @@ export function settingsOf(options: StartOptions): Settings {
     batchMax: numberOption(options.batchMax ?? 1_000, { option: 'batchMax', min: 1, max: batchMaxMost }),
     leaseMs: atLeast(durationMs(options.lease ?? '2s', 'lease'), 100, 'lease'),
     pollMs: atLeast(durationMs(options.poll ?? '1s', 'poll'), 1, 'poll'),
-    eventBytesMax: eventBytesMax(options, wires),
+    // Asked anew each time: some brokers say what they take only once they are reached.
+    get eventBytesMax() {
+      return leastOf(bytesMax, wires)
+    },
     conversationEventsMax: numberOption(options.conversationEventsMax ?? 10_000, {
       option: 'conversationEventsMax',
       min: 1,
@@ -105,16 +113,11 @@ export function settingsOf(options: StartOptions): Settings {
 }
 
 /** What a wire can not carry is refused when it is published, not when it is sent. */
-function eventBytesMax(options: StartOptions, wires: readonly WireSettings[]): number {
-  const max = numberOption(options.eventBytesMax ?? eventBytesMaxDefault, {
-    option: 'eventBytesMax',
-    min: 1,
-    max: 2 ** 30,
-  })
+function leastOf(bytesMax: number, wires: readonly WireSettings[]): number {
   return wires.reduce((least, { wire }) => {
     const bytes = wire.capabilities.messageBytesMax
     return bytes === null ? least : Math.min(least, Math.max(1, bytes - attributesBytes))
-  }, max)
+  }, bytesMax)
 }
 
 /** Room for what goes with the payload: ids, trace context, a key. */

@@ -211,6 +211,27 @@ test('an event that a wire could not carry is refused when it is published', asy
   )
 })
 
+test('what a broker takes counts from when it is known: when the wire has been opened', async (t) => {
+  const asker = service('asker')
+  const { wire } = scripted(memoryHub().wire(), () => null)
+  let messageBytesMax = 1_048_576
+  const told = {
+    ...wire,
+    get capabilities() {
+      return { ...wire.capabilities, messageBytesMax }
+    },
+    async open(...[context]: Parameters<typeof wire.open>) {
+      await wire.open(context)
+      messageBytesMax = 20_000
+    },
+  }
+  const here = await app(t, { services: [asker], wires: [told] })
+  const ask = (bytes: number) => here.transact(asker, () => Asked({ id: 'k', note: 'x'.repeat(bytes) }))
+  await assert.rejects(ask(15_000), (error) => isQuadrilleError(error, 'EVENT_TOO_LARGE'))
+  messageBytesMax = 30_000
+  await ask(15_000)
+})
+
 test('a wire is told which subscriptions the ledger has had, so that a broker that forgets is found out', async (t) => {
   const hub = memoryHub()
   const path = ledgerFile(t)

@@ -41,14 +41,15 @@ export class NatsWire implements Wire {
   }
 
   get capabilities(): WireCapabilities {
-    const window = this.#stream?.config.duplicate_window
+    const { duplicate_window: window, max_msg_size: streamMax = -1 } = this.#stream?.config ?? {}
+    const serverMax = this.#link?.connection.info?.max_payload ?? messageBytesDefault
     return {
       order: 'one-receiver',
       from: ['beginning', 'now'],
       filters: false,
       reportsUnroutable: false,
       dedupeMs: window === undefined ? this.#settings.dedupeMs : millis(window),
-      messageBytesMax: this.#link?.connection.info?.max_payload ?? messageBytesDefault,
+      messageBytesMax: streamMax > 0 ? Math.min(streamMax, serverMax) : serverMax,
     }
   }
 

@@ -1,17 +1,22 @@
 /** What only NATS can do to us, on a server of our own. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { headers } from '@nats-io/transport-node'
 import { realBroker, type Broker } from '@quadrille/brokers'
 import { certificate } from '@quadrille/brokers/certificate'
 import { numbered, sendSurely, Taken, until } from '@quadrille/brokers/wire-load'
 import { assertCarries, diesHoldingSome, killedUnderLoad, quietContext, testWorld } from '@quadrille/brokers/wire-world'
-import { sleep, systemEnv } from 'quadrille'
+import { event, service, silentLogger, sleep, start, systemEnv } from 'quadrille'
 import type { IncomingMessage } from 'quadrille'
+import { runWireCase, wireCases } from 'quadrille/conformance'
+import * as z from 'zod'
 import { nats } from '../src/index.ts'
 import { subjectOf } from '../src/nats-message.ts'
 import { settleMs } from '../src/nats-topology.ts'
-import { natsPlace } from './nats-harness.ts'
+import { natsHarness, natsPlace } from './nats-harness.ts'
 
 const server = realBroker('nats')
 describe('on a real server', { skip: server.skip }, () => {
@@ -214,9 +219,11 @@ describe('on a real server', { skip: server.skip }, () => {
     const w = await world(test)
     const { stream, prefix } = w.place
     const subjects = [`${prefix}.>`]
-    await w.place.admin(({ manager }) => manager.streams.add({ name: stream, subjects, duplicate_window: 7e9 }))
+    const limits = { duplicate_window: 7e9, max_msg_size: 20_000 }
+    await w.place.admin(({ manager }) => manager.streams.add({ name: stream, subjects, ...limits }))
     const wire = await w.open()
     assert.equal(wire.capabilities.dedupeMs, 7_000)
+    assert.equal(wire.capabilities.messageBytesMax, 20_000)
   })
 
   it('hands on structured events and foreign bytes as they are', async (test) => {
@@ -234,6 +241,37 @@ describe('on a real server', { skip: server.skip }, () => {
     await until(() => got.length === 1, 'it arrives')
     assert.equal(got[0]!.attributes, null)
     assert.equal(new TextDecoder().decode(got[0]!.body), '{"specversion":"1.0"}')
+  })
+})
+
+describe('a server that takes less than the usual 1 MiB', { skip: server.skip }, () => {
+  const max = 65_536
+  let broker: Broker
+  let folder: string
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'quadrille-nats-'))
+    const file = join(folder, 'nats.conf')
+    writeFileSync(file, `max_payload: ${max}\n`)
+    broker = await server.start({ settings: ['-c', file] })
+  })
+  after(async () => {
+    await broker?.stop()
+    rmSync(folder, { recursive: true })
+  })
+
+  it('is sent what it takes, up to the last byte, and no more', async () => {
+    const harness = natsHarness(() => broker)
+    const largest = wireCases.find(({ name }) => name.startsWith('the largest event that is taken arrives'))!
+    await runWireCase(largest, { ...harness, capabilities: { ...harness.capabilities, messageBytesMax: max } })
+  })
+
+  it('has an app refuse what is too large where it is published', async (test) => {
+    const Asked = event('asked', { key: 'id', schema: z.object({ id: z.string(), note: z.string() }) })
+    const asker = service('asker')
+    const app = await start({ services: [asker], wires: [nats({ servers: broker.url })], log: silentLogger })
+    test.after(() => app.stop())
+    await assert.rejects(app.publish(Asked({ id: '1', note: 'x'.repeat(max) })), { code: 'EVENT_TOO_LARGE' })
+    await app.publish(Asked({ id: '1', note: 'x'.repeat(max / 2) }))
   })
 })
 

@@ -12,7 +12,7 @@ const real = realBroker('kafka')
 const plainLogin = 'org.apache.kafka.common.security.plain.PlainLoginModule'
 const scramLogin = 'org.apache.kafka.common.security.scram.ScramLoginModule'
 const tokenLogin = 'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule'
-const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'OAUTHBEARER'] as const
+const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const
 
 /** After so long the broker wants to see a token again. */
 const loginMs = 2_000
@@ -37,14 +37,18 @@ describe('a Kafka with SASL over TLS', { skip: real.skip }, () => {
     const clients = `${at('PLAINTEXT', port)},${at('SECURE', secure)}`
     broker = await real.start({
       port,
-      format: ['--add-scram', 'SCRAM-SHA-256=[name=orders,password=s3cret]'],
+      format: ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((each) => [
+        '--add-scram',
+        `${each}=[name=orders,password=s3cret]`,
+      ]),
       settings: [
         `controller.quorum.voters=1@127.0.0.1:${controller}`,
         `listeners=${clients},${at('CONTROLLER', controller)}`,
         `advertised.listeners=${clients}`,
         'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
-        'listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,OAUTHBEARER',
+        'listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER',
         `listener.name.secure.scram-sha-256.sasl.jaas.config=${scramLogin} required;`,
+        `listener.name.secure.scram-sha-512.sasl.jaas.config=${scramLogin} required;`,
         `listener.name.secure.plain.sasl.jaas.config=${plainLogin} required user_orders="s3cret";`,
         `listener.name.secure.oauthbearer.sasl.jaas.config=${tokenLogin} required unsecuredLoginStringClaim_sub="kafka";`,
         `listener.name.secure.oauthbearer.connections.max.reauth.ms=${loginMs}`,

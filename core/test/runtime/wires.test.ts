@@ -1,7 +1,15 @@
 /** Two ledgers, joined by a wire: what is made in one is handled in the other, once, in order, and never sent back. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { event, isQuadrilleError, service, type StartOptions, type WireOptions } from 'quadrille'
+import {
+  event,
+  isQuadrilleError,
+  service,
+  silentLogger,
+  type StartOptions,
+  type Wire,
+  type WireOptions,
+} from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
 import { Answered, Asked, Cancelled, ledgerFile, Undone } from './setup.ts'
@@ -252,6 +260,28 @@ test('a wire is told which subscriptions the ledger has had, so that a broker th
   await (await startWith(Asked, Answered as unknown as typeof Asked)).stop()
   await (await startWith(Asked)).stop()
   assert.deepEqual(told, [[], ['asked'], ['answered', 'asked']])
+})
+
+test('a subscription that is new and can only start now says so, once; nobody is told what he has asked for', async (t) => {
+  const path = ledgerFile(t)
+  const told: unknown[] = []
+  const info = (facts: object, message: string) => {
+    if (message.includes('before it subscribed')) told.push(facts)
+  }
+  const startWith = async (wire: Wire | WireOptions, types: (typeof Asked)[], ledger = path) => {
+    const oracle = types.reduce((made, type) => made.on(type, { from: 'now' }, () => {}), service('oracle'))
+    const log = { ...silentLogger, info }
+    await (await app(t, { services: [oracle], ledger: sqlite(ledger), wires: [wire], log })).stop()
+    return told.splice(0)
+  }
+  const hub = memoryHub({ reportsUnroutable: true })
+  const both = [Asked, Answered as unknown as typeof Asked]
+  assert.deepEqual(await startWith(hub.wire(), [Asked]), [{ wire: 'memory', service: 'oracle', types: ['asked'] }])
+  assert.deepEqual(await startWith(hub.wire(), [Asked]), [])
+  assert.deepEqual(await startWith(hub.wire(), both), [{ wire: 'memory', service: 'oracle', types: ['answered'] }])
+  assert.deepEqual(await startWith({ wire: hub.wire(), from: 'now' }, [Asked], ledgerFile(t)), [], 'it was said')
+  const keeps = memoryHub().wire()
+  assert.deepEqual(await startWith(keeps, [Asked], ledgerFile(t)), [], 'it starts at the beginning')
 })
 
 test('the name of a foreign topic with a wildcard or a space is refused: nothing would be mapped', async (t) => {

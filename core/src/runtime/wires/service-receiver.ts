@@ -127,9 +127,10 @@ export class ServiceReceiver {
         const known = await this.#read('subscribed')
         const others = await this.#others.wanted()
         this.#receiver = await this.#subscribe(known, others)
+        const grew = await this.#write('subscribed', known, others)
+        if (grew) this.#tellStart(known)
         // Processes of an older version ask only now and then what is wanted besides.
-        if ((await this.#write('subscribed', known, others)) && known.length > 0)
-          await sleep(settings.env, answerMs, this.#stopping.signal)
+        if (grew && known.length > 0) await sleep(settings.env, answerMs, this.#stopping.signal)
         errors = 0
         this.#problem = null
         first.resolve()
@@ -178,6 +179,17 @@ export class ServiceReceiver {
     const puts = all.filter((type) => !known.includes(type)).map((id) => ({ ...this.#marksOf(kind), id, ...mark }))
     if (puts.length > 0) await this.#context.ledger.transact((tx) => tx.save(puts))
     return puts.length > 0
+  }
+
+  /** Somebody whose service is new may expect what was sent before it. */
+  #tellStart(known: readonly string[]): void {
+    const { wire, types, tools } = this.#context
+    const fresh = types.map(({ type }) => type).filter((type) => !known.includes(type))
+    if (!wire.onlyFromNow || fresh.length === 0) return
+    tools.log.info(
+      { wire: wire.name, service: this.service, types: fresh },
+      'the service is new to these types: what was sent before it subscribed does not come, the wire keeps none of it',
+    )
   }
 
   #marksOf(kind: TypeMark) {

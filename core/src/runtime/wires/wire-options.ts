@@ -52,7 +52,7 @@ export interface WireOptions {
   /**
    * Where it begins when it is new: `beginning` or `now`, for sending (what the ledger holds already) and for receiving
    * (what the broker holds already). A wire that is new on a ledger with events of its own must say so. Default for
-   * receiving: `beginning` where the wire can, otherwise `now`. Where the two differ, each is named.
+   * receiving: `beginning` where the wire can, otherwise `now`, which is logged once. Where the two differ, each is named.
    */
   readonly from?: WireStart | { readonly sends?: WireStart; readonly receives?: WireStart }
   /** Goes on where the broker has dropped messages that were still to be received, instead of refusing to start. */
@@ -85,6 +85,8 @@ export interface WireSettings {
   readonly receives: (type: string) => boolean
   readonly sendFrom: 'beginning' | 'now' | undefined
   readonly receiveFrom: 'beginning' | 'now'
+  /** True when nobody has said where a new subscription starts, and the wire can only start it now. */
+  readonly onlyFromNow: boolean
   readonly lost: 'accept' | undefined
   readonly filter: boolean
   readonly forwards: boolean
@@ -155,6 +157,7 @@ function settingsOf(options: WireOptions, services: readonly AnyService[]): Wire
     receives: selects(options.receives),
     sendFrom,
     receiveFrom: receiveFrom ?? (capabilities.from.includes('beginning') ? 'beginning' : 'now'),
+    onlyFromNow: receiveFrom === undefined && !capabilities.from.includes('beginning'),
     lost,
     filter: filter === true,
     forwards: forwards === true,

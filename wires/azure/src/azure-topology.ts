@@ -62,7 +62,8 @@ export class Topology {
   /**
    * The subscription of a service, with a rule for everything it wants. Returns its name.
    *
-   * @throws QuadrilleError `WIRE_POSITION_LOST` when it is missing at the `start` of receiving although the ledger knows it.
+   * @throws QuadrilleError `WIRE_POSITION_LOST` when it is missing at the `start` of receiving although the ledger knows it;
+   *   `WIRE_UNREACHABLE` when it is missing and not to be made.
    */
   async subscription(wanted: Subscription, start = false): Promise<string> {
     const { service, types, lost } = wanted
@@ -71,17 +72,24 @@ export class Topology {
     if (name.length > subscriptionCharsMax) {
       return this.#incompatible(`the subscription ${name} has more than ${subscriptionCharsMax} characters`)
     }
-    if (!create) return name
-    await this.topic()
+    if (!create && !start) return name
+    if (create) await this.topic()
     const rules = rulesFor(types, fields)
-    const there = await found(() => this.#ask((call) => this.#admin.getSubscription(topic, name, call)))
+    const get = () => found(() => this.#ask((call) => this.#admin.getSubscription(topic, name, call)))
+    // Who makes nothing need not have the right to look either; the receiver tells when it finds none.
+    const there = await (create ? get() : get().catch(() => undefined))
     if (there && !there.requiresSession) {
       return this.#incompatible(`the subscription ${name} of ${topic} has no sessions, which keep the order of keys`)
     }
-    if (!there) {
+    if (there === null) {
+      const wire = this.#settings.name
       if (start && lost !== 'accept' && isKnown(wanted)) {
         const problem = `the subscription ${name} of the topic ${topic} is gone, and what was in it`
-        throw new QuadrilleError('WIRE_POSITION_LOST', { wire: this.#settings.name, service, problem })
+        throw new QuadrilleError('WIRE_POSITION_LOST', { wire, service, problem })
+      }
+      if (!create) {
+        const message = `the topic ${topic} has no subscription ${name}, and with \`create: false\` none is made`
+        throw new QuadrilleError('WIRE_UNREACHABLE', { wire, message })
       }
       const [defaultRuleOptions] = rules
       const lockDuration = isoDuration(lockMs)
@@ -89,6 +97,7 @@ export class Topology {
       const make = (call: CallOptions) => this.#admin.createSubscription(topic, name, { ...options, ...call } as never)
       await unlessThere(() => this.#ask(make))
     }
+    if (!create) return name
     const standing = await this.#ask((call) => this.#ruleNames(name, call))
     for (const rule of rules.filter((each) => !standing.has(each.name))) {
       await unlessThere(() => this.#ask((call) => this.#admin.createRule(topic, name, rule.name, rule.filter, call)))

@@ -50,7 +50,7 @@ export const redis: BrokerKind = {
 /** The program itself: the one in PATH on Debian changes to a user of its own, who may not write in our folder. */
 const rabbitProgram = (): string | undefined => find('../lib/rabbitmq/bin/rabbitmq-server') ?? find('rabbitmq-server')
 
-/** A node with a name, data and a cookie of its own. Its settings are lines of rabbitmq.conf. */
+/** A node with a name, data and a cookie of its own. Its settings are lines of rabbitmq.conf; one of `management.` starts that. */
 export const rabbitmq: BrokerKind = {
   name: 'rabbitmq',
   usualPort: 15_679,
@@ -60,7 +60,8 @@ export const rabbitmq: BrokerKind = {
     const distribution = await freePort()
     const config = join(folder, 'rabbitmq.conf')
     writeFileSync(config, [`listeners.tcp.default = 127.0.0.1:${port}`, ...settings, ''].join('\n'))
-    writeFileSync(join(folder, 'enabled_plugins'), '[].')
+    const managed = settings.some((line) => line.startsWith('management.'))
+    writeFileSync(join(folder, 'enabled_plugins'), managed ? '[rabbitmq_management].' : '[].')
     const data = join(folder, 'data')
     mkdirSync(data, { recursive: true })
     return {

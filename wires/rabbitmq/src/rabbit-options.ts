@@ -15,6 +15,12 @@ export interface RabbitOptions {
    * connection is given up. Default 5 seconds.
    */
   readonly heartbeat?: Duration
+  /**
+   * The address of the management API, such as `http://user:password@host:15672`; without a user, the one of `url`. Only there can
+   * be seen that somebody has deleted a binding while a service receives, and so that it has missed events. The user needs
+   * the tag `management`. Default none: such a binding is made again without a word.
+   */
+  readonly management?: string
   /** How long an answer of the broker may take. Default 10 seconds. */
   readonly timeout?: Duration
   /** The most messages that are held unacknowledged for one service. Default 512. */
@@ -27,11 +33,19 @@ export interface RabbitOptions {
   readonly socket?: Readonly<Record<string, unknown>>
 }
 
+/** Where and as whom the management API is asked. */
+export interface Management {
+  readonly address: string
+  readonly authorization: string
+  readonly vhost: string
+}
+
 /** The options with everything decided. */
 export interface RabbitSettings {
   readonly name: string
   readonly urls: readonly Options.Connect[]
   readonly exchange: string
+  readonly management: Management | null
   readonly heartbeatMs: number
   readonly timeoutMs: number
   readonly heldMax: number
@@ -44,6 +58,7 @@ const optionNames: Readonly<Record<keyof RabbitOptions, true>> = {
   url: true,
   name: true,
   exchange: true,
+  management: true,
   heartbeat: true,
   timeout: true,
   heldMax: true,
@@ -79,10 +94,12 @@ export function rabbitSettings(options: RabbitOptions): RabbitSettings {
   const { url } = options
   const addresses: readonly string[] = typeof url === 'string' ? [url] : Array.isArray(url) ? url : []
   if (addresses.length === 0) refuseOption(url, 'url', expected)
+  const urls = addresses.map((address) => addressOf(address, heartbeatMs))
   return {
     name,
-    urls: addresses.map((address) => addressOf(address, heartbeatMs)),
+    urls,
     exchange,
+    management: options.management === undefined ? null : managementOf(options.management, urls[0]!),
     heartbeatMs,
     timeoutMs: durationMs(options.timeout ?? '10s', `timeout of ${name}`),
     heldMax: numberOption(options.heldMax ?? 512, { option: 'heldMax', min: heldMin, max: heldLimit }),
@@ -92,10 +109,12 @@ export function rabbitSettings(options: RabbitOptions): RabbitSettings {
   }
 }
 
+const withoutSecret = (address: string): string => JSON.stringify(String(address).replace(/\/\/.*@/, '//…@'))
+
 function addressOf(address: string, heartbeatMs: number): Options.Connect {
   const url = URL.parse(address)
   if (!url || !/^amqps?:$/.test(url.protocol) || url.hostname === '')
-    return refuseOption(JSON.stringify(String(address).replace(/\/\/.*@/, '//…@')), 'url', expected)
+    return refuseOption(withoutSecret(address), 'url', expected)
   const signed = url.username !== '' || url.password !== ''
   return {
     protocol: url.protocol.slice(0, -1),
@@ -104,6 +123,20 @@ function addressOf(address: string, heartbeatMs: number): Options.Connect {
     ...(signed ? { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) } : {}),
     vhost: url.pathname.length > 1 ? decodeURIComponent(url.pathname.slice(1)) : '/',
     heartbeat: Math.ceil(heartbeatMs / 1_000),
+  }
+}
+
+function managementOf(address: string, { username, password, vhost = '/' }: Options.Connect): Management {
+  const url = URL.parse(address)
+  if (!url || !/^https?:$/.test(url.protocol))
+    return refuseOption(withoutSecret(address), 'management', 'an address such as http://host:15672')
+  const signed = url.username !== '' || url.password !== ''
+  const own = [url.username, url.password].map(decodeURIComponent)
+  const user = signed ? own : [username ?? 'guest', password ?? 'guest']
+  return {
+    address: url.origin + url.pathname.replace(/\/+$/, ''),
+    authorization: `Basic ${Buffer.from(user.join(':')).toString('base64')}`,
+    vhost,
   }
 }
 

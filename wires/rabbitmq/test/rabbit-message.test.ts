@@ -83,10 +83,25 @@ describe('options', () => {
     assert.throws(bad, (error: Error) => !error.message.includes('hidden'))
   })
 
+  it('ask the management API as the user of the broker, or as another one', () => {
+    const of = (url: string, management: string) => {
+      const { address, authorization, vhost } = rabbitSettings({ url, management }).management!
+      return [address, atob(authorization.slice('Basic '.length)), vhost]
+    }
+    assert.deepEqual(of('amqp://b', 'http://b:15672'), ['http://b:15672', 'guest:guest', '/'])
+    assert.deepEqual(of('amqp://me:p%40ss@b/shop', 'https://b/mq/'), ['https://b/mq', 'me:p@ss', 'shop'])
+    assert.deepEqual(of('amqp://me:p@b', 'http://you:q%2Fr@b'), ['http://b', 'you:q/r', '/'])
+    assert.equal(rabbitSettings({ url: 'amqp://b' }).management, null)
+    const bad = () => rabbitSettings({ url: 'amqp://b', management: 'ftp://me:hidden@b' })
+    assert.throws(bad, (error: Error) => !error.message.includes('hidden'))
+  })
+
   it('that make no sense are refused', () => {
     const wrong = [{ exchange: 'amq.topic' }, { exchange: 'a b' }, { heldMax: 1 }, { heldMax: 65_536 }]
     for (const options of [...wrong, { messageBytesMax: Number.NaN }, { headers: 'x' as never }, { heldMaximum: 5 }])
       assert.throws(() => rabbitSettings({ url: 'amqp://b', ...options }), { code: 'OPTION_INVALID' })
+    for (const management of ['amqp://b', '', 5 as never])
+      assert.throws(() => rabbitSettings({ url: 'amqp://b', management }), { code: 'OPTION_INVALID' })
     for (const url of [undefined, [], 5])
       assert.throws(() => rabbitSettings({ url: url as never }), { code: 'OPTION_INVALID', message: /url/ })
     assert.throws(() => rabbitSettings({ url: 'amqp://b', heartbeat: '100ms' }), { code: 'OPTION_INVALID' })

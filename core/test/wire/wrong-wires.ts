@@ -1,5 +1,5 @@
 /** Wires with one defect each. */
-import { QuadrilleError, isQuadrilleError, sleep } from '../../src/base/index.ts'
+import { isQuadrilleError, sleep } from '../../src/base/index.ts'
 import type { IncomingMessage, OutgoingMessage, Wire } from '../../src/wire/wire.ts'
 import { wrongInSizes } from './wrong-sizes.ts'
 import {

@@ -16,16 +16,24 @@ import {
   GetQueueUrlCommand,
   SetQueueAttributesCommand,
 } from '@aws-sdk/client-sqs'
-import { QuadrilleError, type Logger, type SubscribedType } from 'quadrille'
+import { isKnown, QuadrilleError, type Logger, type SubscribedType, type Subscription } from 'quadrille'
 import { hasAnswered, isMissing, type AwsCalls } from './aws-calls.ts'
 import { nameInArn, queueName, topicName } from './aws-names.ts'
 import type { AwsSettings } from './aws-options.ts'
-import { parsedPolicy, policyOf, widened } from './filter-policy.ts'
+import { parsedPolicy, policyOf, widened, type FilterPolicy } from './filter-policy.ts'
 
 /** A queue that exists. */
 export interface Queue {
   readonly name: string
   readonly url: string
+}
+
+/** A type that a queue is to be subscribed to, and what stands of it. */
+interface Standing extends SubscribedType {
+  /** The ARN of its topic. */
+  readonly topic: string
+  /** The ARN of the subscription; undefined when it is missing. */
+  readonly subscription: string | undefined
 }
 
 const retentionSeconds = 1_209_600
@@ -73,15 +81,38 @@ export class Topology {
     return remembered(this.#queues, service, () => this.#makeQueue(queueName(this.#settings, service)))
   }
 
-  /** Whether a service has a queue; none is made. */
-  async hasQueue(service: string): Promise<boolean> {
-    return (await this.#findQueue(queueName(this.#settings, service))) !== undefined
-  }
-
   /** Somebody has removed something: it is looked up, and made, again. */
   forget(): void {
     this.#topics.clear()
     this.#queues.clear()
+  }
+
+  /**
+   * The queue of a service that begins to receive, with what it is subscribed to; and what of that was gone although the
+   * ledger knows it, or null.
+   *
+   * @throws QuadrilleError `WIRE_POSITION_LOST` when something was, unless that is accepted. Then nothing is made: the next
+   *   start would take it for what has always been there.
+   */
+  async begin(wanted: Subscription): Promise<{ readonly queue: Queue; readonly gone: string | null }> {
+    const { service, types, known = [], lost } = wanted
+    let gone: string | null = null
+    const miss = (problem: string): void => {
+      if (lost !== 'accept')
+        throw new QuadrilleError('WIRE_POSITION_LOST', { wire: this.#settings.name, service, problem })
+      gone ??= problem
+    }
+    if (isKnown(wanted) && (await this.#findQueue(queueName(this.#settings, service))) === undefined) {
+      miss(`the queue of ${service} is gone, and what was in it`)
+      this.forget()
+    }
+    const queue = await this.queue(service)
+    await this.#subscribeAll(queue, types, (missing) => {
+      const topics = missing.filter(({ type }) => known.includes(type)).map(({ topic }) => nameInArn(topic))
+      const what = `the subscription of ${service} to ${topics.join(', ')}`
+      if (topics.length > 0) miss(`${what} is gone, and what was sent meanwhile did not come`)
+    })
+    return { queue, gone }
   }
 
   /** The queue of a service, with what it is subscribed to. */
@@ -98,16 +129,27 @@ export class Topology {
     return this.#subscribeAll(await this.queue(service), types)
   }
 
-  async #subscribeAll(queue: Queue, types: readonly SubscribedType[]): Promise<readonly string[]> {
-    const made: string[] = []
-    if (this.#settings.queues !== null) return made
+  /** Returns the topics whose subscription was missing. `check` may object before it is made. */
+  async #subscribeAll(
+    queue: Queue,
+    types: readonly SubscribedType[],
+    check: (missing: readonly Standing[]) => void = () => {},
+  ): Promise<readonly string[]> {
+    if (this.#settings.queues !== null) return []
     const { QueueArn: arn, Policy: policy } = await this.#attributes(queue, ['QueueArn', 'Policy'])
-    for (const { type, patterns } of types) {
-      const topic = await this.topic(type)
-      if (policy === undefined || !policy.includes(statementId)) await this.#letIn(queue, { arn: arn!, topic, policy })
-      if (await this.#subscribe(topic, arn!, patterns)) made.push(nameInArn(topic))
+    const all: Standing[] = []
+    for (const wanted of types) {
+      const topic = await this.topic(wanted.type)
+      all.push({ ...wanted, topic, subscription: await this.#findSubscription(topic, arn!) })
     }
-    return made
+    const missing = all.filter(({ subscription }) => subscription === undefined)
+    check(missing)
+    for (const { topic, subscription, patterns } of all) {
+      if (policy === undefined || !policy.includes(statementId)) await this.#letIn(queue, { arn: arn!, topic, policy })
+      if (subscription === undefined) await this.#subscribe(topic, arn!, policyOf(patterns))
+      else await this.#widen(subscription, policyOf(patterns))
+    }
+    return missing.map(({ topic }) => nameInArn(topic))
   }
 
   /** How many messages a queue holds: ready, handed out, and not ready yet. */
@@ -219,14 +261,7 @@ export class Topology {
     return this.#calls.call((abortSignal) => this.#calls.sqs.send(command, { abortSignal }))
   }
 
-  /** Returns false when the subscription was there. */
-  async #subscribe(topic: string, queueArn: string, patterns: SubscribedType['patterns']): Promise<boolean> {
-    const wanted = policyOf(patterns)
-    const standing = await this.#findSubscription(topic, queueArn)
-    if (standing !== undefined) {
-      await this.#widen(standing, wanted)
-      return false
-    }
+  async #subscribe(topic: string, queueArn: string, wanted: FilterPolicy): Promise<void> {
     if (!this.#settings.create) {
       return this.#incompatible(`the subscription of ${nameInArn(queueArn)} to ${nameInArn(topic)} is missing`)
     }
@@ -236,7 +271,6 @@ export class Topology {
     const Attributes = { RawMessageDelivery: String(this.#settings.raw), ...filter }
     const input = { TopicArn: topic, Protocol: 'sqs', Endpoint: queueArn, Attributes, ReturnSubscriptionArn: true }
     await this.#calls.call((abortSignal) => this.#calls.sns.send(new SubscribeCommand(input), { abortSignal }))
-    return true
   }
 
   async #findSubscription(topic: string, queueArn: string): Promise<string | undefined> {
@@ -253,7 +287,7 @@ export class Topology {
     return undefined
   }
 
-  async #widen(subscription: string, wanted: ReturnType<typeof policyOf>): Promise<void> {
+  async #widen(subscription: string, wanted: FilterPolicy): Promise<void> {
     if (!this.#settings.create) return
     const SubscriptionArn = subscription
     const answer = await this.#calls.call((abortSignal) =>

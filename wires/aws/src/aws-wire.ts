@@ -2,7 +2,6 @@
 import { PublishBatchCommand } from '@aws-sdk/client-sns'
 import { SendMessageBatchCommand } from '@aws-sdk/client-sqs'
 import {
-  isKnown,
   isQuadrilleError,
   QuadrilleError,
   sendByKey,
@@ -98,15 +97,15 @@ export class AwsWire implements Wire {
 
   async receive(subscription: Subscription, deliver: Deliver): Promise<Receiver> {
     const { context, calls, topology } = this.#opened()
-    const { service, types, lost } = subscription
+    const { service, types } = subscription
     const settings = this.#settings
     const find = () => topology.subscribed(service, types)
     try {
-      if (lost !== 'accept' && isKnown(subscription) && !(await topology.hasQueue(service))) {
-        const problem = `the queue of ${service} is gone, and what was in it`
-        throw new QuadrilleError('WIRE_POSITION_LOST', { wire: this.name, service, problem })
+      const { queue, gone } = await topology.begin(subscription)
+      if (gone !== null) {
+        context.notice({ kind: 'lost', service, why: gone })
+        context.notice({ kind: 'restored', service, why: 'what was gone was made again' })
       }
-      const queue = await find()
       const receiver =
         settings.receiveBy === 'lambda'
           ? new PushedReceiver({ queue, topology, settings, subscription, deliver })

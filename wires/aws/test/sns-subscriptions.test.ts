@@ -1,5 +1,8 @@
-/** Subscriptions and topics that somebody removes at SNS while a service receives, against fauxqs. */
+/** Subscriptions and topics that somebody removes at SNS, while a service receives and while it does not, against fauxqs. */
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import {
   DeleteTopicCommand,
@@ -8,11 +11,17 @@ import {
   UnsubscribeCommand,
   type SNSClient,
 } from '@aws-sdk/client-sns'
-import { systemEnv, type IncomingMessage, type WireNotice } from 'quadrille'
+import { event, service, silentLogger, start, systemEnv } from 'quadrille'
+import type { App, IncomingMessage, WireNotice } from 'quadrille'
+import { sqlite } from 'quadrille/sqlite'
+import * as z from 'zod'
 import { numbered, until } from '@quadrille/brokers/wire-load'
 import { sns } from '@quadrille/aws'
 import { clientFor, contextOf, snsClient } from './aws-setup.ts'
 import { startFauxqs, type Fauxqs } from './fauxqs-server.ts'
+
+const contractOf = (type: string) => event(type, { key: 'orderId', schema: z.object({ orderId: z.string() }) })
+const [Created, Paid] = [contractOf('created'), contractOf('paid')]
 
 describe('a subscription to a topic of SNS', () => {
   let server: Fauxqs
@@ -48,18 +57,27 @@ describe('a subscription to a topic of SNS', () => {
     const arrived = (id: string) => until(() => got.some(({ body }) => Buffer.from(body).includes(id)), `${id} arrives`)
     await send('before')
     await arrived('before')
+    return { topic: await topicOf(prefix), notices, running, send, arrived }
+  }
+
+  const topicOf = async (prefix: string, type = 'a') => {
     const { Topics = [] } = await client.send(new ListTopicsCommand({}))
-    const topic = Topics.map(({ TopicArn }) => TopicArn!).find((arn) => arn.includes(prefix))!
-    return { topic, notices, running, send, arrived }
+    return Topics.map(({ TopicArn }) => TopicArn!).find((arn) => arn.endsWith(`:${prefix}${type}.fifo`))!
+  }
+
+  const subscriptionsOf = async (TopicArn: string) =>
+    (await client.send(new ListSubscriptionsByTopicCommand({ TopicArn }))).Subscriptions ?? []
+
+  async function unsubscribe(topic: string): Promise<void> {
+    for (const { SubscriptionArn } of await subscriptionsOf(topic))
+      await client.send(new UnsubscribeCommand({ SubscriptionArn: SubscriptionArn! }))
   }
 
   const kindsOf = (notices: readonly WireNotice[]) => notices.map(({ kind }) => kind)
 
   it('is made again when somebody removes it, and the loss is told', async (t) => {
     const { topic, notices, running, send, arrived } = await receiving(t)
-    const { Subscriptions = [] } = await client.send(new ListSubscriptionsByTopicCommand({ TopicArn: topic }))
-    const [{ SubscriptionArn }] = Subscriptions as [{ SubscriptionArn: string }]
-    await client.send(new UnsubscribeCommand({ SubscriptionArn }))
+    await unsubscribe(topic)
     await until(() => notices.length === 2, 'it is noticed')
     assert.deepEqual(kindsOf(notices), ['lost', 'restored'])
     assert.match(notices[0]!.why, /the subscription of s to .*a.* was gone/)
@@ -75,5 +93,61 @@ describe('a subscription to a topic of SNS', () => {
     assert.deepEqual(kindsOf(notices).slice(0, 2), ['lost', 'restored'])
     await send('afterwards')
     await arrived('afterwards')
+  })
+
+  /** What starts a service of its own on a ledger that stays, and what it was told of its wire. */
+  function services(t: { after(fn: () => Promise<void>): void }) {
+    const prefix = `q${systemEnv.uuid().slice(-8)}-`
+    const folder = mkdtempSync(join(tmpdir(), 'quadrille-sns-'))
+    const told: string[] = []
+    const heard: string[] = []
+    const hear = ({ orderId }: { readonly orderId: string }) => void heard.push(orderId)
+    const apps: App[] = []
+    t.after(async () => {
+      for (const app of apps) await app.stop()
+      rmSync(folder, { recursive: true, force: true })
+    })
+    const begin = async (contracts: readonly (typeof Created)[], more: { readonly lost?: 'accept' } = {}) => {
+      const wire = sns({ prefix, client: clientFor(server.port), wait: '0s', timeout: '4s' })
+      const listener = contracts.reduce((made, contract) => made.on(contract, hear), service('listener'))
+      const app = await start({
+        services: [listener],
+        ledger: sqlite(join(folder, 'ledger.db')),
+        wires: [{ wire, from: 'now', ...more }],
+        log: silentLogger,
+        hooks: { wire: ({ state, why }) => void told.push(`${state}: ${why}`) },
+      })
+      apps.push(app)
+      return app
+    }
+    return { prefix, told, heard, begin }
+  }
+
+  it('is refused, and not made anew, when it is gone at a start although the ledger knows it', async (t) => {
+    const { prefix, told, heard, begin } = services(t)
+    await (await begin([Created])).stop()
+    const topic = await topicOf(prefix, 'created')
+    await unsubscribe(topic)
+    const problem = /WIRE_POSITION_LOST.*the subscription of listener to .*created.fifo is gone/
+    await assert.rejects(begin([Created]), problem)
+    await assert.rejects(begin([Created]), problem)
+    assert.deepEqual(await subscriptionsOf(topic), [])
+
+    const app = await begin([Created], { lost: 'accept' })
+    assert.match(told.join(), /^lost: the subscription of listener to \S+created.fifo is gone.*,restored: /)
+    await app.publish(Created({ orderId: 'o-1' }))
+    await until(() => heard.includes('o-1'), 'it is heard')
+    await app.stop()
+    await (await begin([Created])).stop()
+  })
+
+  it('that is new is made at a start, beside one that the ledger knows', async (t) => {
+    const { prefix, told, begin } = services(t)
+    await (await begin([Created])).stop()
+    await (await begin([Created, Paid])).stop()
+    assert.equal((await subscriptionsOf(await topicOf(prefix, 'paid'))).length, 1)
+    await unsubscribe(await topicOf(prefix, 'paid'))
+    await assert.rejects(begin([Created, Paid]), /WIRE_POSITION_LOST.*paid.fifo is gone/)
+    assert.deepEqual(told, [])
   })
 })

@@ -108,7 +108,7 @@ export class AwsWire implements Wire {
       }
       const receiver =
         settings.receiveBy === 'lambda'
-          ? new PushedReceiver({ queue, topology, settings, subscription, deliver })
+          ? new PushedReceiver({ queue, topology, settings, context, subscription, deliver })
           : new QueueReceiver({ calls, topology, settings, context, subscription, deliver, find }, queue)
       this.#receivers.add(receiver)
       return receiver

@@ -1,17 +1,22 @@
-/** A subscription whose messages Lambda fetches: they are handed in, and this process fetches nothing. */
-import type { Deliver, Receiver, ReceiverHealth, Subscription } from 'quadrille'
+/**
+ * A subscription whose messages Lambda fetches: they are handed in, and this process fetches nothing. It looks after what the
+ * queue is subscribed to as long as it runs; an invocation is mostly over before the first look.
+ */
+import type { Deliver, Receiver, ReceiverHealth, Subscription, WireContext } from 'quadrille'
 import { QuadrilleError } from 'quadrille'
 import { messageOf } from './aws-calls.ts'
 import { channelFinder, topicName } from './aws-names.ts'
 import type { AwsSettings } from './aws-options.ts'
 import type { Queue, Topology } from './aws-topology.ts'
 import { decodeMessage, type RawMessage } from './message-body.ts'
+import { watchOf, type SubscriptionWatch } from './subscription-watch.ts'
 
 /** What it works with. */
 export interface PushedParts {
   readonly queue: Queue
   readonly topology: Topology
   readonly settings: AwsSettings
+  readonly context: WireContext
   readonly subscription: Subscription
   readonly deliver: Deliver
 }
@@ -20,10 +25,13 @@ export interface PushedParts {
 export class PushedReceiver implements Receiver {
   readonly #parts: PushedParts
   readonly #busy = new Set<Promise<void>>()
+  /** Null where nothing is subscribed to. */
+  readonly #watch: SubscriptionWatch | null
   #stopped = false
 
   constructor(parts: PushedParts) {
     this.#parts = parts
+    this.#watch = watchOf(parts)
   }
 
   get queue(): Queue {
@@ -56,14 +64,18 @@ export class PushedReceiver implements Receiver {
 
   async stop(): Promise<void> {
     this.#stopped = true
-    await Promise.allSettled(this.#busy)
+    await Promise.all([Promise.allSettled(this.#busy), this.#watch?.stop()])
   }
 
   async health(): Promise<ReceiverHealth> {
+    const problems = [...(this.#watch?.problems ?? [])]
     try {
-      return { lag: (await this.#parts.topology.depth(this.queue)).all, problems: [] }
+      return { lag: (await this.#parts.topology.depth(this.queue)).all, problems }
     } catch (error) {
-      return { lag: null, problems: [`the queue ${this.queue.name} can not be asked: ${messageOf(error)}`] }
+      return {
+        lag: null,
+        problems: [...problems, `the queue ${this.queue.name} can not be asked: ${messageOf(error)}`],
+      }
     }
   }
 }

@@ -22,7 +22,7 @@ import type { AwsSettings } from './aws-options.ts'
 import type { Queue, Topology } from './aws-topology.ts'
 import { channelFinder } from './aws-names.ts'
 import { decodeMessage } from './message-body.ts'
-import { SubscriptionWatch } from './subscription-watch.ts'
+import { watchOf, type SubscriptionWatch } from './subscription-watch.ts'
 
 const fetchMax = 10
 const pauseMsMin = 100
@@ -266,17 +266,6 @@ export class QueueReceiver implements Receiver {
   get #visibilitySeconds(): number {
     return Math.ceil(this.#parts.settings.visibilityMs / 1000)
   }
-}
-
-function watchOf({ topology, settings, context, subscription }: ReceiverParts): SubscriptionWatch | null {
-  if (settings.queues !== null) return null
-  const { service, types } = subscription
-  return new SubscriptionWatch({
-    context,
-    service,
-    everyMs: settings.checkEveryMs,
-    mend: () => topology.mend(service, types),
-  })
 }
 
 const rawOf = ({ Body = '', MessageAttributes }: Message) => ({

@@ -1,6 +1,8 @@
 /** Looks after the subscriptions of a queue to its topics: SNS tells nobody that one was removed, and what is sent then counts as sent. */
-import { sleep, type WireContext } from 'quadrille'
+import { sleep, type Subscription, type WireContext } from 'quadrille'
 import { messageOf } from './aws-calls.ts'
+import type { AwsSettings } from './aws-options.ts'
+import type { Topology } from './aws-topology.ts'
 
 /** What a watch works with. */
 export interface SubscriptionWatchOptions {
@@ -61,4 +63,21 @@ export class SubscriptionWatch {
       this.#problem = `the subscriptions of ${service} can not be looked after: ${messageOf(error)}`
     }
   }
+}
+
+/** Looks after what a receiver is subscribed to; null where that is nothing, because senders fill the queues. */
+export function watchOf({
+  topology,
+  settings,
+  context,
+  subscription: { service, types },
+}: {
+  readonly topology: Topology
+  readonly settings: AwsSettings
+  readonly context: WireContext
+  readonly subscription: Subscription
+}): SubscriptionWatch | null {
+  if (settings.queues !== null) return null
+  const mend = () => topology.mend(service, types)
+  return new SubscriptionWatch({ context, service, everyMs: settings.checkEveryMs, mend })
 }

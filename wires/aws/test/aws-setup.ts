@@ -1,5 +1,5 @@
 /** What the tests of the AWS wires share: clients, and places for the conformance cases. */
-import { SNSClient } from '@aws-sdk/client-sns'
+import { ListSubscriptionsByTopicCommand, ListTopicsCommand, SNSClient, UnsubscribeCommand } from '@aws-sdk/client-sns'
 import {
   DeleteQueueCommand,
   GetQueueAttributesCommand,
@@ -135,4 +135,21 @@ async function queues(client: SQSClient, prefix: string): Promise<string[]> {
 
 export async function queueUrl(client: SQSClient, name: string): Promise<string> {
   return (await client.send(new GetQueueUrlCommand({ QueueName: name }))).QueueUrl!
+}
+
+/** The ARN of the topic of that name. */
+export async function topicArn(client: SNSClient, name: string): Promise<string> {
+  const { Topics = [] } = await client.send(new ListTopicsCommand({}))
+  return Topics.map(({ TopicArn }) => TopicArn!).find((arn) => arn.endsWith(`:${name}`))!
+}
+
+export async function subscriptionArns(client: SNSClient, topic: string): Promise<string[]> {
+  const { Subscriptions = [] } = await client.send(new ListSubscriptionsByTopicCommand({ TopicArn: topic }))
+  return Subscriptions.map(({ SubscriptionArn }) => SubscriptionArn!)
+}
+
+/** As somebody does who tidies up. */
+export async function unsubscribeAll(client: SNSClient, topic: string): Promise<void> {
+  for (const SubscriptionArn of await subscriptionArns(client, topic))
+    await client.send(new UnsubscribeCommand({ SubscriptionArn }))
 }

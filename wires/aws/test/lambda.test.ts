@@ -9,7 +9,7 @@ import { cloudEventText, event, service, start, type App, type EventRecord } fro
 import { sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
 import { sns, snsHandler, sqsHandler, tickHandler } from '@quadrille/aws'
-import { clientFor } from './aws-setup.ts'
+import { clientFor, snsClient, topicArn, unsubscribeAll } from './aws-setup.ts'
 import { startFauxqs, type Fauxqs } from './fauxqs-server.ts'
 
 const Created = event('order.created', { key: 'orderId', schema: z.object({ orderId: z.string() }) })
@@ -188,6 +188,16 @@ describe('Lambda', () => {
     await handler(snsEvent(topic, cloudEventText(recordOf('o-9'))), contextOf())
     assert.deepEqual(handled, ['o-9'])
     await assert.rejects(handler(snsEvent('another', '{}'), contextOf()), /WIRE_CANNOT/)
+  })
+
+  it('says at the next invocation that somebody has removed the subscription of its queue', async () => {
+    const { topic, start: begin } = opened(() => {})
+    const tick = tickHandler({ start: begin })
+    await tick({}, contextOf())
+    const client = snsClient(server.port)
+    await unsubscribeAll(client, await topicArn(client, topic))
+    client.destroy()
+    await assert.rejects(tick({}, contextOf()), /WIRE_POSITION_LOST.*the subscription of payments/)
   })
 
   it('says clearly when another trigger, or somebody by hand, has invoked it', async () => {

@@ -32,7 +32,7 @@
  * broker, and can freeze or cut their connections alone.
  */
 import { kafka } from './kafka.ts'
-import { elasticmq, nats, rabbitmq, redis, servicebus } from './kinds.ts'
+import { elasticmq, fauxqs, nats, rabbitmq, redis, servicebus } from './kinds.ts'
 import { postgres, postgresOf, type PostgresVersion } from './postgres.ts'
 import { startBroker, type Broker, type BrokerKind, type StartOptions } from './process.ts'
 import { stateOf } from './state.ts'
@@ -42,10 +42,16 @@ export type { Broker, BrokerKind, StartOptions } from './process.ts'
 export { freePort, tcpProxy, type TcpProxy } from './tcp.ts'
 
 /** Every broker that can be started, by name. */
-export const kinds = { kafka, nats, rabbitmq, redis, elasticmq, servicebus, postgres } as const satisfies Record<
-  string,
-  BrokerKind
->
+export const kinds = {
+  kafka,
+  nats,
+  rabbitmq,
+  redis,
+  elasticmq,
+  fauxqs,
+  servicebus,
+  postgres,
+} as const satisfies Record<string, BrokerKind>
 
 /** The name of a broker. */
 export type BrokerName = keyof typeof kinds

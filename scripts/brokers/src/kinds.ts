@@ -1,4 +1,4 @@
-/** NATS, RabbitMQ and Redis as the machine has them, ElasticMQ (SQS), and our own server for Service Bus. */
+/** NATS, RabbitMQ and Redis as the machine has them, ElasticMQ (SQS), fauxqs (SNS with SQS), and our own server for Service Bus. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -111,6 +111,25 @@ export const elasticmq: BrokerKind = {
       readyText: /ElasticMQ server .* started/,
       mark: config,
     }
+  },
+}
+
+/**
+ * SNS with SQS. In memory, unless a setting (of the environment, `NAME=value`) is `FAUXQS_PERSISTENCE=true`: then what it has
+ * is on disk and survives a kill, and it is many times slower.
+ */
+export const fauxqs: BrokerKind = {
+  name: 'fauxqs',
+  usualPort: 14_566,
+  missing: () => undefined,
+  url: (port) => `http://127.0.0.1:${port}`,
+  async prepare({ folder, port, settings }) {
+    const program = fileURLToPath(new URL('server.js', import.meta.resolve('fauxqs')))
+    const given = Object.fromEntries(settings.map((line) => line.split('=', 2) as [string, string]))
+    const data = join(folder, 'data')
+    const env = { FAUXQS_PORT: String(port), FAUXQS_LOGGER: 'false', FAUXQS_DATA_DIR: data, ...given }
+    // It says nothing without a log of every request: that its port is open has to do.
+    return { command: process.execPath, args: [program], env, readyText: /^/, mark: program }
   },
 }
 

@@ -14,7 +14,7 @@ const defaults = { events: 100_000, warmUp: 10_000, rounds: 3, rate: 100, second
 export const wireOptions: OptionKinds = {
   wire: { takes: 'text', says: `one of: ${names.join(', ')} (default kafka)` },
   json: { takes: 'nothing', says: 'print one line of JSON, and nothing else on standard output' },
-  events: { takes: 'number', says: `events of a run, warm-up included (default ${defaults.events}; sqs 4000)` },
+  events: { takes: 'number', says: `events of a run, warm-up included (default ${defaults.events}; sns and sqs 4000)` },
   'warm-up': { takes: 'number', says: `the first of them, which do not count (default ${defaults.warmUp})` },
   rounds: { takes: 'number', says: `runs of each, in turns (default ${defaults.rounds})` },
   rate: { takes: 'number', says: `events per second of the latency run (default ${defaults.rate})` },

@@ -45,5 +45,6 @@ export const wireSystems: Readonly<Record<string, () => Promise<WireSystem>>> = 
   rabbitmq: async () => (await import('./rabbitmq-system.ts')).rabbitmqSystem,
   redis: async () => (await import('./redis-system.ts')).redisSystem,
   servicebus: async () => (await import('./servicebus-system.ts')).servicebusSystem,
+  sns: async () => (await import('./sns-system.ts')).snsSystem,
   sqs: async () => (await import('./sqs-system.ts')).sqsSystem,
 }

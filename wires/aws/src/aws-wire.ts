@@ -111,7 +111,12 @@ export class AwsWire implements Wire {
           ? new PushedReceiver({ queue, topology, settings, context, subscription, deliver })
           : new QueueReceiver({ calls, topology, settings, context, subscription, deliver, find }, queue)
       this.#receivers.add(receiver)
-      return receiver
+      // One that has stopped must not be found by what is handed in: the app may have another one by then.
+      const stop = async () => {
+        await receiver.stop()
+        this.#receivers.delete(receiver)
+      }
+      return { stop, health: () => receiver.health() }
     } catch (error) {
       throw this.#unreachable(error)
     }

@@ -9,7 +9,7 @@ import { cloudEventText, event, service, start, type App, type EventRecord } fro
 import { sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
 import { sns, snsHandler, sqsHandler, tickHandler } from '@quadrille/aws'
-import { clientFor, snsClient, topicArn, unsubscribeAll } from './aws-setup.ts'
+import { clientFor, contextOf as wireContext, snsClient, topicArn, unsubscribeAll } from './aws-setup.ts'
 import { startFauxqs, type Fauxqs } from './fauxqs-server.ts'
 
 const Created = event('order.created', { key: 'orderId', schema: z.object({ orderId: z.string() }) })
@@ -209,6 +209,25 @@ describe('Lambda', () => {
       await assert.rejects(onSqs(wrong as never, contextOf()), /sqsHandler was invoked with what is no event of SQS/)
     for (const wrong of [undefined, {}, sqsEvent('q', [body])])
       await assert.rejects(onSns(wrong as never, contextOf()), /snsHandler was invoked with what is no event of SNS/)
+  })
+
+  it('takes messages after the app has renewed its subscription', async (t) => {
+    const { wire, queue, topic } = opened(() => {})
+    await wire.open(wireContext())
+    t.after(() => wire.close())
+    const subscription = {
+      service: 'payments',
+      types: [{ type: 'order.created', patterns: null }],
+      instance: 'i',
+    } as const
+    const taken: string[] = []
+    const receive = (name: string) =>
+      wire.receive({ ...subscription, from: 'now' }, async (messages) => void taken.push(...messages.map(() => name)))
+    await (await receive('first')).stop()
+    await receive('second')
+    await wire.deliverFromQueue(`${account}:${queue}`, [{ body: '{}' }])
+    await wire.deliverFromTopic(`${account}:${topic}`, [{ body: '{}' }])
+    assert.deepEqual(taken, ['second', 'second'])
   })
 
   it('sends what the reactions emit before it ends', async (t) => {

@@ -113,7 +113,12 @@ export class AzureWire implements Wire {
           ? new PushedReceiver({ wire: this.name, name, topology, subscription, deliver })
           : new SessionReceiver({ client, topology, settings, context, subscription, deliver, find }, name)
       this.#receivers.add(receiver)
-      return receiver
+      // One that has stopped must not be found by what is handed in: the app may have another one by then.
+      const stop = async () => {
+        await receiver.stop()
+        this.#receivers.delete(receiver)
+      }
+      return { stop, health: () => receiver.health() }
     } catch (error) {
       throw this.#unreachable(error)
     }

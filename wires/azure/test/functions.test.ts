@@ -4,7 +4,16 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { cloudEventText, event, service, silentLogger, start, toBinaryEvent, type EventRecord } from 'quadrille'
+import {
+  cloudEventText,
+  event,
+  service,
+  silentLogger,
+  start,
+  systemEnv,
+  toBinaryEvent,
+  type EventRecord,
+} from 'quadrille'
 import { sqlite } from 'quadrille/sqlite'
 import * as z from 'zod'
 import { httpHandler, serviceBusHandler, timerHandler } from '@quadrille/azure'
@@ -82,6 +91,20 @@ describe('Azure Functions', () => {
     await timerHandler({ start: begin })()
     const unknown = serviceBusHandler({ wire, service: 'nobody', start: begin })
     await assert.rejects(unknown({}, {}), /WIRE_CANNOT/)
+  })
+
+  it('takes messages after the app has renewed its subscription', async (test) => {
+    const wire = wireTo(server, { topic: 'renewed', receiveBy: 'functions' })
+    await wire.open({ env: systemEnv, log: silentLogger, sends: [], notice() {} })
+    test.after(() => wire.close())
+    const types = [{ type: 'order.created', patterns: null }]
+    const taken: string[] = []
+    const receive = (name: string) =>
+      wire.receive({ service: 'payments', types, instance: 'i', from: 'now' }, async () => void taken.push(name))
+    await (await receive('first')).stop()
+    await receive('second')
+    await wire.deliverFromSubscription('payments', [{ body: '{}' }])
+    assert.deepEqual(taken, ['second'])
   })
 
   it('hands a request of the HTTP trigger on, and its answer back', async () => {

@@ -5,6 +5,7 @@ import type { Deliver, Receiver, ReceiverHealth, Subscription, WireContext } fro
 import { BindingWatch } from './rabbit-bindings.ts'
 import { inTime, RabbitLink } from './rabbit-link.ts'
 import { fromRabbitMessage } from './rabbit-message.ts'
+import { unboundTypes } from './rabbit-management.ts'
 import type { RabbitSettings } from './rabbit-options.ts'
 import { orderProblem } from './rabbit-queue-check.ts'
 import { ask, ensureSubscription, isQueueLost, queueName, wireError } from './rabbit-topology.ts'
@@ -114,7 +115,7 @@ export class RabbitReceiver implements Receiver {
       if (this.#first && subscription.lost !== 'accept')
         throw new QuadrilleError('WIRE_POSITION_LOST', { wire, service, problem })
       this.#notice('lost', problem)
-    }
+    } else await this.#missBindings()
     await ensureSubscription(model, settings, subscription)
     this.#unordered = await orderProblem(model, queueName(settings, service))
     const channel = await model.createChannel()
@@ -126,6 +127,25 @@ export class RabbitReceiver implements Receiver {
     this.#line.resume()
     this.#bindings.begin()
     return channel
+  }
+
+  /** Types that the ledger knows, and that the queue is not bound to: only the management API tells. */
+  async #missBindings(): Promise<void> {
+    const { settings, subscription, context } = this.#options
+    const { service, known = [], lost } = subscription
+    const given = new AbortController()
+    // The subscription does not wait for an API that is silent; that it is, is a problem of health(), by the watch.
+    const cancel = context.env.timer(settings.timeoutMs / 4, () => given.abort())
+    const unbound = await unboundTypes(settings, subscription, given.signal)
+      .catch((): readonly string[] => [])
+      .finally(cancel)
+    const missed = this.#first ? unbound.filter((type) => known.includes(type)) : unbound
+    if (missed.length === 0) return
+    const problem = `the queue of ${service} was not bound to ${missed.join(', ')}: what was sent meanwhile did not come`
+    if (this.#first && lost !== 'accept')
+      throw new QuadrilleError('WIRE_POSITION_LOST', { wire: settings.name, service, problem })
+    context.notice({ kind: 'lost', service, why: problem })
+    if (this.#first) context.notice({ kind: 'restored', service, why: 'the queue is bound again' })
   }
 
   #take(message: ConsumeMessage | null, channel: Channel): void {

@@ -59,6 +59,29 @@ describe('a broker with its management API', { skip: server.skip }, () => {
     )
   })
 
+  it('loses a binding while nobody runs: the next start is refused, until that is accepted', async (test) => {
+    const w = await world(test, `http://127.0.0.1:${port}`)
+    const [sender, reader] = [await w.open(), await w.open()]
+    const types = ['a', 'b', 'new'].map((type) => ({ type, patterns: null }))
+    await (await w.receive(reader, new Taken(), { types: types.slice(0, 2) })).stop()
+    const { exchange } = w.place
+    await w.place.admin((channel) => channel.unbindQueue(`${exchange}.shop.orders`, exchange, 'b'))
+    const known = ['a', 'b']
+    for (let starts = 0; starts < 2; starts++)
+      await assert.rejects(w.receive(reader, new Taken(), { types, known }), {
+        code: 'WIRE_POSITION_LOST',
+        message: /was not bound to b: what was sent meanwhile did not come/,
+      })
+    const taken = new Taken()
+    await w.receive(reader, taken, { types, known, lost: 'accept' })
+    assert.deepEqual(
+      w.notices.filter(({ service }) => service !== null).map(({ kind }) => kind),
+      ['lost', 'restored'],
+    )
+    await sendSurely(sender, [...numbered(5, 0, { type: 'b' }), ...numbered(5, 5, { type: 'new' })])
+    await until(() => taken.distinct === 10, 'all of it arrives')
+  })
+
   for (const [what, address] of [
     ['does not let us in', (at: number) => `http://guest:wrong@127.0.0.1:${at}`],
     ['is not there', () => 'http://127.0.0.1:1'],

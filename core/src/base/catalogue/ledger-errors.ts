@@ -19,7 +19,7 @@ export const ledgerErrors = {
   }),
   LEDGER_UNREACHABLE: spec<{ ledger: string; message: string }>({
     retryable: true,
-    what: (d) => `${d.ledger} can not be opened: ${d.message}`,
+    what: (d) => `${d.ledger} can not be reached: ${d.message}`,
     fix: () =>
       'A file: check that its folder exists, that this user may write there, and that the disk is not full. A server: check address, user and password, and that it runs.',
   }),

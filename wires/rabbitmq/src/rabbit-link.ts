@@ -39,6 +39,7 @@ export class RabbitLink<C extends Channel> {
   #closing = new AbortController()
   #returning: Promise<void> | null = null
   #problem: string | null = null
+  #gathers = false
 
   constructor(options: RabbitLinkOptions<C>) {
     this.#options = options
@@ -68,6 +69,24 @@ export class RabbitLink<C extends Channel> {
     this.#options.lost(why)
     void farewell(this.#options.env, up)
     this.#returning = this.#return()
+  }
+
+  /**
+   * To be called before something is published: all that is published in one turn goes out together. The client writes each
+   * message by itself, and that system call costs as much as the rest of what it does with it.
+   */
+  gather(): void {
+    if (this.#gathers || !this.#up) return
+    const { env } = this.#options
+    const socket = socketOf(this.#up.model)
+    const letGo = (): void => {
+      this.#gathers = false
+      socket.uncork()
+    }
+    this.#gathers = true
+    socket.cork()
+    // The client writes in the next turn, so that all is there after that.
+    void env.breathe().then(env.breathe).then(letGo)
   }
 
   /** Idempotent. What the broker had handed out over the channel goes back at once. */
@@ -114,6 +133,8 @@ export class RabbitLink<C extends Channel> {
         throw new QuadrilleError('WIRE_UNREACHABLE', { wire: settings.name, message: 'the connection ended at once' })
       this.#up = { model, channel }
       this.#problem = null
+      // Where more was published than the socket takes, the client writes the rest from here.
+      socketOf(model).prependListener('drain', () => this.gather())
     } catch (error) {
       await farewell(env, { model })
       throw error
@@ -144,9 +165,12 @@ async function farewell(env: Env, { model, channel }: { model: ChannelModel; cha
     .then(() => model.close())
     .catch(() => {})
   await Promise.race([closed, sleep(env, closeMs)])
-  // The client has it, but not in its types; it would wait for ever for a broker that is frozen.
-  ;(model.connection as Connection & { readonly stream: Duplex }).stream.destroy()
+  // The client would wait for ever for a broker that is frozen.
+  socketOf(model).destroy()
 }
+
+/** The client has it, but not in its types. */
+const socketOf = (model: ChannelModel): Duplex => (model.connection as Connection & { readonly stream: Duplex }).stream
 
 /** Waits no longer than the timeout: a broker that has accepted a connection may still never answer. */
 export async function inTime<T>(

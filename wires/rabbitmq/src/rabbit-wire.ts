@@ -125,6 +125,7 @@ export class RabbitWire implements Wire {
       return new QuadrilleError('WIRE_MESSAGE_REFUSED', { wire, type, problem: why })
     }
     while (this.#full) await this.#full
+    this.#link?.gather()
     const failure = await this.#confirmed(channel, (answer) => {
       if (!channel.publish(this.#settings.exchange, type, body, options, answer)) this.#waitForRoom(channel)
     })

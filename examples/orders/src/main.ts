@@ -1,6 +1,5 @@
 /** `npm start`: see README.md for what can be said behind `--`. */
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { mkdir } from 'node:fs/promises'
 import { durationMs, type Duration } from 'quadrille'
 import { sentenceOf } from './running/cannot-run.ts'
 import { databaseOf, isPostgres, makeDatabases } from './running/databases.ts'
@@ -107,7 +106,6 @@ const program = new Command('npm start --')
       return program.error('error: --wire with --data or --service needs --broker: what is on its way is kept there')
     if (service) {
       if (!data && !ledger) return program.error('error: --service needs --data or --ledger: what the services share')
-      if (data) await mkdir(data, { recursive: true })
       const shared = ledger ?? databaseIn(data!)
       if (wire && ledger) await makeDatabases(ledger)
       const joined = wire && { database: databaseOf(service, shared), wire: { name: wire, url: broker! } }

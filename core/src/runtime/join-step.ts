@@ -101,7 +101,7 @@ function keepOpen(batch: BatchTx, task: Task, { before, now }: { before: Join; n
 function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<Member | void> {
   const reaction = reactionOf(task)
   const data = partsData(task, parts)
-  const linked = originsOf(parts)
+  const linked = originsOf(batch, parts)
   const fired = (): void => {
     saveJoin(batch, task, { state: 'fired', parts: [], letters })
     if (reaction.withinMs === undefined) return
@@ -115,10 +115,15 @@ function fire(batch: BatchTx, task: Task, { parts, letters }: Join): Soon<Member
   return whenThere(handle(batch, [task], { role: 'run', declared: reaction.emits, run, linked }), fired)
 }
 
-const originsOf = (parts: Parts): TraceOrigin[] =>
-  parts.flatMap((part) =>
+const noOrigins: readonly TraceOrigin[] = []
+
+/** Where the parts come from; none where nobody traces. */
+function originsOf({ context }: BatchTx, parts: Parts): readonly TraceOrigin[] {
+  if (!context.settings.tracing) return noOrigins
+  return parts.flatMap((part) =>
     part?.traceparent ? [{ traceparent: part.traceparent, tracestate: part.tracestate ?? null }] : [],
   )
+}
 
 /** The time of a join is over: hands over what has come, unless it was completed meanwhile. */
 export async function runLate(batch: BatchTx, task: Task): Promise<void> {
@@ -131,7 +136,7 @@ export async function runLate(batch: BatchTx, task: Task): Promise<void> {
     await handle(batch, [task], {
       role: 'late',
       declared: reaction.emits,
-      linked: originsOf(join.parts),
+      linked: originsOf(batch, join.parts),
       run: (context) => reaction.late!(data, context as never),
     })
     saveJoin(batch, task, withoutLetter({ ...join, state: 'late', parts: [] }, workId(task)))

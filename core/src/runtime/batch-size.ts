@@ -1,4 +1,7 @@
-/** How many events a batch takes: as many as fit into a short transaction, so that others do not wait long for theirs. */
+/**
+ * How many events a batch takes: as many as fit into a short transaction, so that others do not wait long for theirs. And
+ * how many are looked at to find them: more, where few are for the reader.
+ */
 
 /** Where there is one writer at a time, everybody waits for the transaction of a batch. */
 const oneWriter = { longMs: 40, shortMs: 15, least: 1 }
@@ -16,6 +19,7 @@ export class BatchSize {
   readonly #max: number
   readonly #limits: typeof oneWriter
   #size: number
+  #page = 1
   /** Unknown at first: who hangs in his first batch must not keep the events of others from being durable. */
   #lastMs = Infinity
 
@@ -28,6 +32,11 @@ export class BatchSize {
   /** The size of the next batch. */
   get next(): number {
     return this.#size
+  }
+
+  /** How many events are looked at for the next batch. */
+  get page(): number {
+    return Math.max(this.#page, this.#size)
   }
 
   /** True when batches are so short that the transaction of whoever has emitted the events can well wait for them. */
@@ -46,5 +55,14 @@ export class BatchSize {
     this.#lastMs = heldMs
     if (heldMs > longMs) this.#size = Math.max(Math.min(least, this.#max), this.#size >> 1)
     else if (events >= this.#size && heldMs < shortMs) this.#size = Math.min(this.#max, this.#size * 2)
+  }
+  /**
+   * Of a page so many events were looked at, and so many of them were for the reader. A full page of which few were is
+   * doubled; a batch that was full before the end of its page shows how long pages need be.
+   */
+  looked(page: { readonly events: number; readonly concerned: number; readonly isFull: boolean }): void {
+    const { events, concerned, isFull } = page
+    if (concerned >= this.#size) this.#page = events
+    else if (isFull && concerned * 2 <= this.#size) this.#page = Math.min(this.#max, this.page * 2)
   }
 }

@@ -31,29 +31,52 @@ export const newTaskList = (): TaskList => ({ tasks: [], failures: new Map(), su
 /** How far back a chain of causes is shown. */
 const pathMax = 30
 
-/** Adds the tasks of a page: events in order, and for each its reactions in the order of declaration. */
+/** What of a page has been looked at, and how many of its events lead to tasks. */
+export interface Looked {
+  readonly page: ReadPage
+  readonly concerned: number
+}
+
+/**
+ * Adds the tasks of a page: events in order, and for each its reactions in the order of declaration. Stops when `limit`
+ * events have led to tasks: what is returned ends with the last event that was looked at.
+ */
 export async function addPage(
   page: ReadPage,
-  at: { readonly context: ReaderContext; readonly leases: LeaseKeeper; readonly caution: Caution },
+  at: {
+    readonly context: ReaderContext
+    readonly leases: LeaseKeeper
+    readonly caution: Caution
+    readonly limit: number
+  },
   list: TaskList,
-): Promise<void> {
-  const { context, leases, caution } = at
+): Promise<Looked> {
+  const { context, leases, caution, limit } = at
   const { routes } = context.plan
-  for (const event of page.events) {
-    const concerned = routes.get(event.type)
-    if (concerned === undefined || !leases.wants(partitionOf(event.key), event.position)) continue
+  const { events } = page
+  let concerned = 0
+  for (let looked = 0; looked < events.length; looked++) {
+    if (concerned === limit) {
+      const seen = events.slice(0, looked)
+      return { page: { ...page, events: seen, upTo: seen.at(-1)!.position, end: false }, concerned }
+    }
+    const event = events[looked]!
+    const routed = routes.get(event.type)
+    if (routed === undefined || !leases.wants(partitionOf(event.key), event.position)) continue
     const stop = context.conversations.check(event.correlationId)
     const total = stop instanceof Promise ? await stop : stop
     const before = list.tasks.length
     const died = caution.diedOf(event)
-    if (died !== undefined) addUnseen(event, { context, concerned, process: died }, list)
-    else addEvent(event, concerned, list)
+    if (died !== undefined) addUnseen(event, { context, concerned: routed, process: died }, list)
+    else addEvent(event, routed, list)
+    if (list.tasks.length > before) concerned += 1
     for (let added = before; added < list.tasks.length; added++) {
       const task = list.tasks[added]!
       if (total !== null) refuse(list, task, overBudget(context, task, total))
       else if (event.hops > task.state.policy.maxHops) refuse(list, task, await tooManyHops(context, task))
     }
   }
+  return { page, concerned }
 }
 
 function addEvent(event: EventRecord, concerned: readonly Route[], list: TaskList): void {

@@ -159,7 +159,7 @@ export class Reader {
   }
 
   /** One batch. Returns false when there was nothing to do. */
-  async #turn(atMost = this.#size.next): Promise<boolean> {
+  async #turn(atMost?: number): Promise<boolean> {
     const { ledger, settings, plan } = this.context
     const moved = await this.leases.settle(this.#calls.partitions)
     if (moved.size > 0) {
@@ -177,16 +177,20 @@ export class Reader {
     const nowMs = settings.env.now()
     const list = newTaskList()
     this.#addEnded(list)
-    const limit = Math.min(atMost, this.caution.limit)
+    const limit = Math.min(atMost ?? this.#size.next, this.caution.limit)
     await this.#due.addDue(list, { nowMs, limit })
     const after = this.leases.position
     // Timers may fire only behind the end of the log, so it is looked for when there are some.
     const atHand = !isLookDue && !this.#due.timersDue(nowMs)
     const ahead = this.#size.isQuick && !this.caution.marks
-    const pageLimit = Math.min(limit, this.caution.pageLimit)
-    const page = await ledger.read({ after, limit: pageLimit, types: plan.types, ahead, atHand })
-    const marked = await this.caution.markPage(page)
-    await addPage(page, this, list)
+    // What is marked may kill: of that no more is looked at than is handled.
+    const pageMost = atMost ?? (this.caution.marks ? limit : this.#size.page)
+    const pageLimit = Math.min(pageMost, this.caution.pageLimit)
+    const read = await ledger.read({ after, limit: pageLimit, types: plan.types, ahead, atHand })
+    const marked = await this.caution.markPage(read)
+    const { context, leases, caution } = this
+    const { page, concerned } = await addPage(read, { context, leases, caution, limit }, list)
+    this.#size.looked({ events: page.events.length, concerned, isFull: page.events.length === pageLimit })
     if (await this.#timersMayFire(nowMs, page, after)) await this.#due.addTimers(list, { nowMs, limit })
     const { suspects } = list
     if (list.tasks.length > 0 || suspects.length > 0 || marked) {

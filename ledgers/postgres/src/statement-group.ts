@@ -4,6 +4,7 @@
  */
 import pg from 'pg'
 import { QuadrilleError } from 'quadrille'
+import { WireMessages, type WireConnection } from './wire-messages.ts'
 import { wireForm, type Field, type WireValue } from './wire-values.ts'
 
 /** A statement whose rows come back as lists of text. */
@@ -14,16 +15,6 @@ export interface Statement {
 
 /** The rows of a statement. */
 export type Rows = readonly Field[][]
-
-/** What is used of pg's connection, which its types do not describe. */
-export interface WireConnection {
-  readonly stream: { cork(): void; uncork(): void }
-  parse(query: { text: string; name?: string; types?: undefined }): void
-  bind(config: { values: readonly unknown[] }): void
-  describe(what: { type: 'P'; name: string }): void
-  execute(config: object): void
-  sync(): void
-}
 
 /** How a group ends. */
 interface Settle {
@@ -48,18 +39,12 @@ class StatementGroup extends pg.Query {
   }
 
   override submit = (connection: unknown): void => {
-    const wire = connection as WireConnection
-    wire.stream.cork()
-    try {
-      for (const { text, values = [] } of this.#statements) {
-        wire.parse({ text })
-        wire.bind({ values: values.map(wireForm) })
-        wire.execute({})
-      }
-      wire.sync()
-    } finally {
-      wire.stream.uncork()
+    const messages = new WireMessages()
+    for (const { text, values = [] } of this.#statements) {
+      messages.parse(text)
+      messages.run(values.map(wireForm))
     }
+    messages.sendOver(connection as WireConnection)
   }
 
   handleRowDescription(): void {}

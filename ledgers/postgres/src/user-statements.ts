@@ -10,7 +10,7 @@
  */
 import pg from 'pg'
 import { abortedState, isFromServer } from './postgres-errors.ts'
-import type { WireConnection } from './statement-group.ts'
+import { WireMessages, type WireConnection } from './wire-messages.ts'
 
 /** What pg does with values and results, which its types do not describe. */
 interface Internals {
@@ -51,20 +51,13 @@ class Burst extends pg.Query {
   }
 
   override submit = (connection: unknown): void => {
-    const wire = connection as WireConnection
-    wire.stream.cork()
-    try {
-      this.#all.forEach(({ text, values }, index) => {
-        const repeats = this.#repeats(index)
-        if (!repeats) wire.parse({ text })
-        wire.bind({ values })
-        if (!repeats) wire.describe({ type: 'P', name: '' })
-        wire.execute({})
-      })
-      wire.sync()
-    } finally {
-      wire.stream.uncork()
-    }
+    const messages = new WireMessages()
+    this.#all.forEach(({ text, values }, index) => {
+      const repeats = this.#repeats(index)
+      if (!repeats) messages.parse(text)
+      messages.run(values, !repeats)
+    })
+    messages.sendOver(connection as WireConnection)
   }
 
   /** True for the same statement as the one before it. */

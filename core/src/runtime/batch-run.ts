@@ -34,7 +34,7 @@ import { asTransaction } from './nesting.ts'
 import type { ReaderContext } from './reader-context.ts'
 import { runSideBySide } from './side-by-side.ts'
 import { whenThere, type Soon } from './soon.ts'
-import { laneOf, type Task } from './work.ts'
+import { laneOfTask, type Task } from './work.ts'
 
 /** A call to make after the commit. */
 export interface WantedCall {
@@ -364,7 +364,7 @@ async function prefetch(batch: BatchTx, tasks: readonly Task[]): Promise<void> {
     } else batch.want(state.kinds.timer, timerId(task))
     if (task.record === null && state.waiting > 0) {
       const names = lanes.get(state.kinds.work) ?? new Set()
-      lanes.set(state.kinds.work, names.add(laneOf(state.reaction.name, task.event.key)))
+      lanes.set(state.kinds.work, names.add(laneOfTask(task)))
     }
   }
   await batch.prefetch(lanes)

@@ -13,7 +13,7 @@ import type { ReaderContext } from './reader-context.ts'
 import { noteKind } from './record-kinds.ts'
 import type { Turn } from './side-by-side.ts'
 import type { Soon } from './soon.ts'
-import { laneOf, overtakenBy, waitsForTurn, workRecord, type Task } from './work.ts'
+import { laneOfTask, overtakenBy, waitsForTurn, workRecord, type Task } from './work.ts'
 
 /** Where notes of all services are kept, so that a conversation is found with one query. */
 export const noteScope = '~notes'
@@ -63,7 +63,7 @@ export class BatchTx {
     if (!turn || task.state.inOrder) return this.openDb
     let db: { readonly opened: unknown } | undefined
     return () => {
-      db ??= { opened: this.context.plan.service.db?.open(this.tx.side!(turn.sending)) }
+      db ??= { opened: this.context.plan.service.db?.open(this.tx.side!((needsOwnTurn) => turn.sending(needsOwnTurn))) }
       return db.opened
     }
   }
@@ -109,7 +109,7 @@ export class BatchTx {
 
   /** True when an earlier event of the lane is still waiting, so that later ones must wait behind it. */
   isBlocked(task: Task): boolean {
-    return this.#blocked.has(laneOf(task.state.reaction.name, task.event.key))
+    return this.#blocked.size > 0 && this.#blocked.has(laneOfTask(task))
   }
 
   /** Keeps a task as work: due then, or (null) when its turn in the lane comes. */

@@ -13,7 +13,7 @@ import { fenceKind } from './on-step.ts'
 import type { Publishing } from './publishing.ts'
 import { deadKind, waitingKinds } from './record-kinds.ts'
 import type { Settings } from './settings.ts'
-import { laneOf, waitsForTurn, workId, type FailedTry, type WorkBody } from './work.ts'
+import { laneOf, waitsForTurn, workId, type FailedTry, type WorkBody, type WorkPlace } from './work.ts'
 import { receiveScope } from './wires/intake.ts'
 
 const pageSize = 200
@@ -173,23 +173,20 @@ export class DeadLetterBox implements DeadLetters {
   async #discardOne(tx: LedgerTx, { record, body }: Found, reason: string): Promise<void> {
     const { event } = body
     if (event === null) return tx.save([], [record])
-    const work = {
-      scope: record.scope,
-      kind: waitingKinds(body.reaction).work,
-      id: workId({ event, role: body.role as WorkBody['role'], index: body.index }),
-    }
+    const place = { event, role: body.role as WorkBody['role'], index: body.index }
+    const work = { scope: record.scope, kind: waitingKinds(body.reaction).work, id: workId(place) }
     const lane = laneOf(body.reaction, event.key)
     const waiting = await tx.query({ scope: work.scope, kind: work.kind, order: 'seq', lane, limit: 2 })
     const next = body.holds ? waiting.find((each) => each.id !== work.id) : undefined
     const puts = [this.#note(body, 'discarded', reason)]
     if (next && waitsForTurn(next)) puts.push({ ...next, due: this.#settings.env.now() })
     const kept = await tx.load([fenceKind, joinKind].map((kind) => ({ scope: record.scope, kind, id: lane })))
-    for (const memory of kept) if (memory) puts.push(this.#released(memory, work.id))
+    for (const memory of kept) if (memory) puts.push(this.#released(memory, place))
     await tx.save(puts, body.holds ? [record, work] : [record])
   }
 
   /** A memory without the letter that held it. */
-  #released(record: LedgerRecord, work: string): LedgerRecord {
+  #released(record: LedgerRecord, work: WorkPlace): LedgerRecord {
     const { env, retention } = this.#settings
     const memory = withoutLetter(JSON.parse(record.body) as Held, work)
     return {

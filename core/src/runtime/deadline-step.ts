@@ -15,7 +15,7 @@ import { partitionOf } from '../contracts/index.ts'
 import type { DeadlineReaction } from '../service/index.ts'
 import type { BatchTx } from './batch-tx.ts'
 import { handle, handlingOf } from './handle.ts'
-import { laneOf, type Task } from './work.ts'
+import { laneOfTask, type Task } from './work.ts'
 
 interface Timer {
   readonly state: 'armed' | 'settled' | 'fired'
@@ -24,7 +24,7 @@ interface Timer {
 const reactionOf = (task: Task): DeadlineReaction => task.state.reaction as DeadlineReaction
 
 /** The id of the timer record of a task's deadline. */
-export const timerId = (task: Task): string => laneOf(task.state.reaction.name, task.event.key)
+export const timerId = laneOfTask
 
 async function loadTimer(batch: BatchTx, task: Task): Promise<Timer['state'] | undefined> {
   const record = await batch.record(task.state.kinds.timer, timerId(task))

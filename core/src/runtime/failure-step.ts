@@ -115,7 +115,7 @@ async function bury(batch: BatchTx, task: Task, error: unknown): Promise<void> {
   const holds = task.state.policy.onDead === 'hold'
   const letter = settings.env.uuid()
   const code = last.code ?? last.name
-  const { state: _state, data: _data, record: _record, ...body } = task
+  const { state: _state, data: _data, record: _record, lane: _lane, ...body } = task
   batch.put(
     deadRecord(plan.reader, letter, {
       ...body,

@@ -3,7 +3,7 @@
  * the letter is gone, its memory is not forgotten.
  */
 import type { BatchTx } from './batch-tx.ts'
-import { workId, type Task } from './work.ts'
+import { workId, type Task, type WorkPlace } from './work.ts'
 
 /** A memory, with the dead letters that hold it, by the ids of their work. */
 export interface Held {
@@ -17,15 +17,16 @@ export const expiresUnlessHeld = ({ letters = [] }: Held, otherwise: number | nu
 /** When what is remembered from now on is forgotten. */
 export const memoryEnd = (batch: BatchTx): number => batch.nowMs + batch.context.settings.retention.memoryMs
 
-export const withoutLetter = <Of extends Held>(memory: Of, work: string): Of => ({
+/** Not held any more by the dead letter that this work was. */
+export const withoutLetter = <Of extends Held>(memory: Of, work: WorkPlace): Of => ({
   ...memory,
-  letters: memory.letters?.filter((letter) => letter !== work),
+  letters: memory.letters?.filter((letter) => letter !== workId(work)),
 })
 
 /** Held by the dead letter of this task, too. */
 export const withLetter = <Of extends Held>(memory: Of, task: Task): Of => ({
   ...memory,
-  letters: [...(withoutLetter(memory, workId(task)).letters ?? []), workId(task)],
+  letters: [...(withoutLetter(memory, task).letters ?? []), workId(task)],
 })
 
 /** True when the dead letter that this task was holds it. */

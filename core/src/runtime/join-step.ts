@@ -18,7 +18,7 @@ import { expiresUnlessHeld, isHeldBy, memoryEnd, withLetter, withoutLetter, type
 import type { Member } from './collect-step.ts'
 import { whenThere, type Soon } from './soon.ts'
 import type { TraceOrigin } from './tracing.ts'
-import { laneOf, workId, type Task } from './work.ts'
+import { laneOfTask, type Task } from './work.ts'
 
 /** Of an event that has come, what is needed when the others have. */
 type Part = Encoded & Partial<TraceOrigin>
@@ -46,7 +46,7 @@ export const joinKind = 'join'
 const reactionOf = (task: Task): JoinReaction => task.state.reaction as JoinReaction
 
 /** The id of the record of a task's join. */
-export const joinId = (task: Task): string => laneOf(task.state.reaction.name, task.event.key)
+export const joinId = laneOfTask
 
 const loadJoin = (batch: BatchTx, task: Task): Soon<Join> =>
   whenThere(
@@ -79,11 +79,11 @@ export function runPart(batch: BatchTx, task: Task): Soon<Member | void> {
   return whenThere(loadJoin(batch, task), (join) => {
     if (join.state !== 'open' || join.parts[task.index]) {
       batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'joined' }))
-      if (isHeldBy(join, task)) saveJoin(batch, task, withoutLetter(join, workId(task)))
+      if (isHeldBy(join, task)) saveJoin(batch, task, withoutLetter(join, task))
       return batch.done(task)
     }
     const parts = join.parts.map((part, index) => (index === task.index ? task.event : part))
-    const now = withoutLetter({ ...join, parts }, workId(task))
+    const now = withoutLetter({ ...join, parts }, task)
     const taken = parts.includes(null) ? keepOpen(batch, task, { before: join, now }) : fire(batch, task, now)
     return whenThere(taken, (complete) => complete ?? batch.done(task))
   })
@@ -139,7 +139,7 @@ export async function runLate(batch: BatchTx, task: Task): Promise<void> {
       linked: originsOf(batch, join.parts),
       run: (context) => reaction.late!(data, context as never),
     })
-    saveJoin(batch, task, withoutLetter({ ...join, state: 'late', parts: [] }, workId(task)))
+    saveJoin(batch, task, withoutLetter({ ...join, state: 'late', parts: [] }, task))
     const missing = reaction.triggers.filter((_, index) => !join.parts[index]).map((trigger) => trigger.type)
     batch.note(handlingOf(task, 'late'), 'late', `${missing.join(', ')} did not come in time`)
   }

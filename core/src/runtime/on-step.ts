@@ -18,7 +18,7 @@ import { handle, handlingOf, TaskFailure } from './handle.ts'
 import type { TaskContext } from './handler-context.ts'
 import { expiresUnlessHeld, isHeldBy, memoryEnd, withLetter, withoutLetter, type Held } from './held-memory.ts'
 import { whenThere, type Soon } from './soon.ts'
-import { laneOf, workId, type Task } from './work.ts'
+import { laneOfTask, type Task } from './work.ts'
 
 /** An action behind a fence. */
 export interface FencedAction {
@@ -44,7 +44,7 @@ export interface PendingCall {
 
 export const fenceKind = 'fence'
 const reactionOf = (task: Task): OnReaction => task.state.reaction as OnReaction
-const fenceId = (task: Task): string => laneOf(task.state.reaction.name, task.event.key)
+const fenceId = laneOfTask
 
 /** The key of the fence that the task will ask for, to be loaded beforehand; null when it has none. */
 export const fenceKeyOf = (task: Task): string | null => (reactionOf(task).undo ? fenceId(task) : null)
@@ -69,7 +69,7 @@ function saveFence(batch: BatchTx, task: Task, fence: Fence): void {
 /** Takes the task out of the work: it is none of the reaction's business. */
 export async function leave(batch: BatchTx, task: Task): Promise<void> {
   const fence = fenceKeyOf(task) === null ? undefined : await loadFence(batch, task)
-  if (fence && isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
+  if (fence && isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, task))
   await batch.done(task)
 }
 
@@ -93,7 +93,7 @@ async function runFenced(batch: BatchTx, task: Task): Promise<StepResult> {
   if (fence?.state === 'cancelled' || fence?.state === 'undone') {
     batch.after(() => batch.context.tell.tell('skipped', { ...handlingOf(task, 'run'), why: 'undone' }))
     batch.note(handlingOf(task, 'run'), 'prevented', 'undone before it could happen')
-    if (isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
+    if (isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, task))
     await batch.done(task)
     return undefined
   }
@@ -102,7 +102,7 @@ async function runFenced(batch: BatchTx, task: Task): Promise<StepResult> {
   const others = fence?.actions.filter((action) => action.event.id !== task.event.id) ?? []
   const action = { event: task.event, ...(task.result && { result: task.result }) }
   const letters = fence?.letters
-  saveFence(batch, task, withoutLetter({ state: 'done', actions: [...others, action], letters }, workId(task)))
+  saveFence(batch, task, withoutLetter({ state: 'done', actions: [...others, action], letters }, task))
   return undefined
 }
 
@@ -112,7 +112,7 @@ export async function runUndo(batch: BatchTx, task: Task): Promise<StepResult> {
   const fence = await loadFence(batch, task)
   const handling = handlingOf(task, 'undo')
   if (fence === undefined || fence.state === 'open') {
-    saveFence(batch, task, withoutLetter({ ...fence, state: 'cancelled', actions: [] }, workId(task)))
+    saveFence(batch, task, withoutLetter({ ...fence, state: 'cancelled', actions: [] }, task))
     batch.after(() => batch.context.tell.tell('skipped', { ...handling, why: 'nothing-to-undo' }))
   } else if (fence.state === 'done' || fence.state === 'unknown') {
     const calls = missingCalls(task, fence)
@@ -130,9 +130,9 @@ export async function runUndo(batch: BatchTx, task: Task): Promise<StepResult> {
         run: (context) => undo.run(data, context as never),
       })
     }
-    saveFence(batch, task, withoutLetter({ ...fence, state: 'undone', actions: [] }, workId(task)))
+    saveFence(batch, task, withoutLetter({ ...fence, state: 'undone', actions: [] }, task))
     batch.note(handling, 'undone', `${fence.actions.length} action${fence.actions.length === 1 ? '' : 's'} undone`)
-  } else if (isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, workId(task)))
+  } else if (isHeldBy(fence, task)) saveFence(batch, task, withoutLetter(fence, task))
   await batch.done(task)
   return undefined
 }

@@ -1,5 +1,5 @@
 /** Events that come from outside a reaction: transact(), publish() and receive(). */
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { AsyncResource } from 'node:async_hooks'
 import { isQuadrilleError, QuadrilleError, sleep, type ErrorCode, type TxHandle } from '../base/index.ts'
 import type { EventRecord, NewEvent } from '../contracts/index.ts'
 import type { Claim, Ledger, LedgerRecord, LedgerTx } from '../ledger/index.ts'
@@ -78,8 +78,8 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
       return newEvents(emittedList(returned, where), emitterOf(where, service.name, options), settings)
     }
     // It is run when the ledger has come to it: with the caller's request and span, not with those of whoever came first.
-    const inContext = AsyncLocalStorage.snapshot()
-    const make = (handle: () => TxHandle) => inContext(() => asTransaction(where, () => made(handle)))
+    const context = new AsyncResource('quadrille.transact')
+    const make = (handle: () => TxHandle) => context.runInAsyncScope(() => asTransaction(where, () => made(handle)))
     return this.#append({ owner: service.name, make })
   }
 
@@ -176,13 +176,14 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
     const one = { ...given, make: madeOnce(given.make) }
     this.#open += 1
     try {
-      const { events, positions } = await (this.#together(one) ?? this.#alone(one))
+      const gathered = this.#gathering.run(one)
+      const { events, positions } = (gathered && (await gathered)) ?? (await this.#alone(one))
       if (events.length > 0 && tell.wants('appended')) {
         const appended = appendedOf(events, positions)
         const duplicates = events.length - appended.length
         tell.tell('appended', { events: appended, duplicates, origin: one.owner || null })
       }
-      return tokenOf(events, positions, await this.#known(events, positions))
+      return tokenOf(events, positions, positions.includes(null) ? await this.#known(events, positions) : [])
     } finally {
       this.#ended()
     }
@@ -191,13 +192,7 @@ export class Publishing implements Pick<App, 'transact' | 'publish' | 'receive'>
   /** What was appended before under the ids that were known; what is trimmed, all have handled. */
   async #known(events: readonly NewEvent[], positions: readonly (number | null)[]): Promise<readonly EventRecord[]> {
     const ids = events.filter((_, index) => positions[index] === null).map(({ id }) => id)
-    if (ids.length === 0) return []
     return this.#retried(() => this.#context.ledger.find({ ids, limit: ids.length }))
-  }
-
-  /** Undefined when transactions are not gathered now. */
-  #together(one: Gathered): Promise<Appended> | undefined {
-    return this.#gathering.run(one)?.then((appended) => appended ?? this.#alone(one))
   }
 
   async #alone({ make }: Gathered): Promise<Appended> {

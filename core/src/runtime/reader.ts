@@ -313,6 +313,6 @@ const isForAll = ({ tasks, failures }: TaskList): boolean =>
 /** The partitions of what is to be done, looked for until there are so many of them. */
 function partitionsOf({ tasks }: TaskList, most: number): ReadonlySet<number> {
   const found = new Set<number>()
-  for (const { event } of tasks) if (found.size < most) found.add(partitionOf(event.key))
+  for (let i = 0; i < tasks.length && found.size < most; i++) found.add(partitionOf(tasks[i]!.event.key))
   return found
 }

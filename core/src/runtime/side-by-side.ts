@@ -20,7 +20,7 @@ export interface Turn {
   /** Its place among the items. */
   readonly index: number
   /** To be called before each statement. @throws QuadrilleError `HANDLER_RUN_AGAIN` when the turn is over, or must be alone. */
-  readonly sending: (needsOwnTurn: boolean) => void
+  sending(needsOwnTurn: boolean): void
 }
 
 /** How items are run. */
@@ -34,48 +34,78 @@ export interface SideBySide<Item> {
   readonly refused: (item: Item) => void
 }
 
+/** What the items have come to. */
+interface Course {
+  lastToSend: number
+  failure: { readonly error: unknown } | undefined
+}
+
+/** A class, because there is one for each event, and most are over at once. */
+class ItemTurn<Item> implements Turn {
+  readonly index: number
+  readonly #item: Item
+  readonly #course: Course
+  readonly #how: SideBySide<Item>
+  #hasSent: (() => void) | undefined
+
+  constructor(index: number, item: Item, all: { readonly course: Course; readonly how: SideBySide<Item> }) {
+    this.index = index
+    this.#item = item
+    this.#course = all.course
+    this.#how = all.how
+  }
+
+  sending(needsOwnTurn: boolean): void {
+    const course = this.#course
+    if (this.index < course.lastToSend || needsOwnTurn) {
+      const error = new QuadrilleError('HANDLER_RUN_AGAIN', {})
+      course.failure ??= { error }
+      this.#how.refused(this.#item)
+      throw error
+    }
+    course.lastToSend = this.index
+    this.#hasSent?.()
+  }
+
+  /** Resolves when it has sent something. */
+  hasSent(): Promise<void> {
+    return new Promise((resolve) => (this.#hasSent = resolve))
+  }
+}
+
 /** @throws what the first that failed has thrown, after all that were begun have ended. */
 export async function runSideBySide<Item>(items: readonly Item[], how: SideBySide<Item>): Promise<void> {
   const pending = new Map<string | Item, Promise<void>>()
-  let lastToSend = -1
-  let failure: { readonly error: unknown } | undefined
+  const course: Course = { lastToSend: -1, failure: undefined }
+  const all = { course, how }
   const allEnded = async (): Promise<void> => {
     while (pending.size > 0) await Promise.all(pending.values())
   }
 
-  for (const [index, item] of items.entries()) {
+  for (let index = 0; index < items.length; index++) {
+    const item = items[index]!
     const key = how.keyOf?.(item) ?? item
     const isAlone = how.isAlone?.(item) ?? false
     if (pending.size > 0 && (isAlone || pending.has(key))) await allEnded()
-    if (failure) break
-    let hasSent = (): void => {}
-    const sending = (needsOwnTurn: boolean): void => {
-      if (index < lastToSend || needsOwnTurn) {
-        const error = new QuadrilleError('HANDLER_RUN_AGAIN', {})
-        failure ??= { error }
-        how.refused(item)
-        throw error
-      }
-      lastToSend = index
-      hasSent()
-    }
+    if (course.failure) break
+    const turn = new ItemTurn(index, item, all)
     try {
-      const running = how.begin(item, { index, sending })
+      const running = how.begin(item, turn)
       if (!(running instanceof Promise)) continue
       const ended = running.then(
         () => void pending.delete(key),
         (error: unknown) => {
-          failure ??= { error }
+          course.failure ??= { error }
           pending.delete(key)
         },
       )
       pending.set(key, ended)
       if (isAlone) await ended
-      else if (lastToSend < index) await Promise.race([ended, new Promise<void>((resolve) => (hasSent = resolve))])
+      else if (course.lastToSend < index) await Promise.race([ended, turn.hasSent()])
     } catch (error) {
-      failure ??= { error }
+      course.failure ??= { error }
     }
   }
   await allEnded()
-  if (failure) throw failure.error
+  if (course.failure) throw course.failure.error
 }

@@ -54,13 +54,21 @@ export interface Task extends WorkBody {
   readonly foreign?: true
   /** True when its calls have just ended: it has had its turn, and goes on. */
   readonly answered?: true
+  /** See {@link laneOfTask}. */
+  lane?: string
 }
 
 /** Events of one key in one reaction go one after the other: they share a lane. */
 export const laneOf = (reaction: string, key: string): string => `${reaction}|${key}`
 
+/** The lane of a task, made once: it is looked up several times for each. */
+export const laneOfTask = (task: Task): string => (task.lane ??= laneOf(task.state.reaction.name, task.event.key))
+
+/** What makes work this work, and no other. */
+export type WorkPlace = Pick<WorkBody, 'event' | 'role' | 'index'>
+
 /** The id of the work record of a task: the same however often it is tried. An event may be two parts of a join. */
-export const workId = ({ event, role, index }: Pick<WorkBody, 'event' | 'role' | 'index'>): string =>
+export const workId = ({ event, role, index }: WorkPlace): string =>
   `${String(event.position).padStart(16, '0')}|${role}${index === 0 ? '' : `|${index}`}`
 
 const bodyOf = ({ body }: Pick<LedgerRecord, 'body'>): WorkBody => JSON.parse(body) as WorkBody
@@ -98,7 +106,7 @@ export function workRecord(reader: string, task: Task, due: number | null): Ledg
     kind: task.state.kinds.work,
     id: workId(task),
     partition: partitionOf(event.key),
-    lane: laneOf(task.state.reaction.name, event.key),
+    lane: laneOfTask(task),
     seq: event.position,
     due,
     expires: null,

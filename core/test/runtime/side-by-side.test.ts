@@ -92,8 +92,8 @@ test('what the first has thrown is thrown, nobody is begun after it was, and all
   const ended: string[] = []
   const handlers = [single('a'), single('wrong', { rounds: [], fails: true }), single('c', { lateBy: 3 })]
   const { outcome } = await runOn(handlers, {
-    async begin({ name, fails }, { sending }) {
-      sending(false)
+    async begin({ name, fails }, turn) {
+      turn.sending(false)
       await new Promise((resolve) => setImmediate(resolve))
       ended.push(name)
       if (fails) throw new Error(`${name} fails`)

@@ -54,7 +54,8 @@ export function floatArray(values: readonly (number | null)[]): Buffer {
   const nulls = values.reduce<number>((count, value) => count + (value === null ? 1 : 0), 0)
   const buffer = arrayBuffer(oid.float8, values.length, values.length * 12 - nulls * 8)
   let at = headerBytes
-  for (const value of values) {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!
     buffer.writeInt32BE(value === null ? -1 : 8, at)
     at += 4
     if (value === null) continue

@@ -1,7 +1,7 @@
 /** The open transaction of a reaction as pg, Kysely and Drizzle give it. */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import pg from 'pg'
+import { serialize } from 'pg-protocol'
 import { sql, type Generated, type Kysely } from 'kysely'
 import * as drizzleOrm from 'drizzle-orm'
 import { integer, jsonb, numeric, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
@@ -129,7 +129,7 @@ describe('pg', { skip }, () => {
   it('has the same statement several times in a row parsed once, and each gets results of its own', async (t) => {
     await using database = await openDatabase()
     await using handle = await using(database.ledger, pgClient())
-    const parse = t.mock.method(pg.Connection.prototype as unknown as { parse(query: { text: string }): void }, 'parse')
+    const parse = t.mock.method(serialize, 'parse')
     const select = 'SELECT $1::int AS number, $2::timestamptz AS at WHERE $1::int <> 3'
     const insert = 'INSERT INTO items (name, stock) VALUES ($1, $2)'
     const list = { text: select, rowMode: 'array' as const }

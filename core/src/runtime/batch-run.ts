@@ -55,7 +55,7 @@ type Outcome = 'committed' | 'failed' | 'collided' | 'again' | 'spoilt'
 
 /** How long to wait after a collision, at most. */
 const collisionPauseMs = 20
-/** A handler that collides more often does so with its own transaction, over a connection of its own. */
+/** A handler that collides more often in a row does so with its own transaction, over a connection of its own. */
 const collisionsMax = 50
 const failuresTogetherMax = 2
 
@@ -73,6 +73,7 @@ export class BatchRun {
   readonly #alone = new Set<Task>()
   readonly #calls: WantedCall[] = []
   #heldMs = 0
+  /** Of handlers, since anything was committed. */
   #collisions = 0
   #collided = false
   /** One after the other, because side by side has not worked. */
@@ -145,6 +146,7 @@ export class BatchRun {
         this.#heldMs = Math.max(this.#heldMs, settings.env.elapsed() - startedAt)
       })
       batch!.committed()
+      this.#collisions = 0
       this.#calls.push(...calls)
       return 'committed'
     } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * Ledgers of several processes, joined by a wire alone, whose processes are killed again and again (kill -9): at random, and
  * those who hear also with messages in hand that are not stored yet, which is where a wire that acknowledges too early loses them.
+ * Others are put to sleep (SIGSTOP) until their leases are over, and wake up among those who have taken over from them.
  */
 import assert from 'node:assert/strict'
 import { fork, type ChildProcess } from 'node:child_process'
@@ -40,6 +41,9 @@ const killsMin = 12
 const [deathsMax, deathsMin, diesAtMax] = [8, 3, 4]
 /** So often it is the broker's turn, where it is killed too. */
 const brokerEvery = 5
+/** So many sleep, one after the other, and wake up again; how long, unless the wire's leases are longer. */
+const sleepsMin = 3
+const sleepMsDefault = 1_500
 const endsWithinMs = 90_000
 const answersWithinMs = 5_000
 const roles = ['hears', 'hears', 'counts', 'counts'] as const
@@ -51,6 +55,8 @@ export interface Killing {
   readonly options: unknown
   /** Is killed too, where it keeps what it has. */
   readonly broker?: Broker
+  /** Longer than a lease of the wire. */
+  readonly sleepMs?: number
   /** What the broker says about itself, for when it does not end. */
   readonly look?: () => Promise<unknown>
 }
@@ -64,6 +70,10 @@ class KillCrew {
   readonly members: ChildProcess[] = []
   counted = false
   deaths = 0
+  /** How often one was asleep, and has woken up. */
+  sleeps = 0
+  #asleep: number | null = null
+  #sleeping: Promise<void> = Promise.resolve()
 
   constructor(killing: Killing, folder: string) {
     this.#killing = killing
@@ -78,6 +88,32 @@ class KillCrew {
   /** The place of one that has died by itself; -1 for none. */
   findDead(): number {
     return this.members.findIndex(({ signalCode }) => signalCode !== null)
+  }
+
+  /** A place for the next kill: not of one that sleeps, which is to wake up. */
+  anyPlace(): number {
+    return randomOf([...roles.keys()].filter((place) => place !== this.#asleep))
+  }
+
+  /** One falls asleep, unless somebody sleeps already. */
+  fallAsleep(): void {
+    if (this.#asleep === null) this.#sleeping = this.#sleep(randomOf([...roles.keys()]))
+  }
+
+  /** Resolves when nobody sleeps. */
+  awake(): Promise<void> {
+    return this.#sleeping
+  }
+
+  async #sleep(place: number): Promise<void> {
+    this.#asleep = place
+    const member = this.members[place]!
+    member.kill('SIGSTOP')
+    await sleep((this.#killing.sleepMs ?? sleepMsDefault) * (1 + Math.random() / 2))
+    member.kill('SIGCONT')
+    // One that was about to die by itself has done so.
+    if (member.signalCode === null) this.sleeps += 1
+    this.#asleep = null
   }
 
   async replace(place: number): Promise<void> {
@@ -126,6 +162,7 @@ export async function killAtRandom(t: TestContext, killing: Killing): Promise<vo
   })
   await crew.start()
   const kills = await killUntilCounted(crew, killing.broker)
+  await crew.awake()
   const heard = () => heardIn(join(folder, 'hears.db'))
   const endsAt = Date.now() + endsWithinMs
   while (heard().length < keys * to && Date.now() < endsAt) {
@@ -140,9 +177,9 @@ export async function killAtRandom(t: TestContext, killing: Killing): Promise<vo
   for (const list of Map.groupBy(rows, ({ key }) => key).values())
     list.forEach(({ n }, index) => (inversions += index > 0 && n < list[index - 1]!.n ? 1 : 0))
   const counts = { lost: keys * to - distinct, doubled: rows.length - distinct, inversions }
-  const { deaths } = crew
+  const { deaths, sleeps } = crew
   t.diagnostic(
-    `${kills} kills, ${deaths} deaths with messages in hand, ${rows.length} events: ${JSON.stringify(counts)}`,
+    `${kills} kills, ${deaths} deaths with messages in hand, ${sleeps} sleeps, ${rows.length} events: ${JSON.stringify(counts)}`,
   )
   if (counts.lost > 0) {
     t.diagnostic(`lost: ${missingIn(rows).join(', ')}`)
@@ -153,10 +190,11 @@ export async function killAtRandom(t: TestContext, killing: Killing): Promise<vo
   assert.ok(deaths >= deathsMin, `it was counted before ${deathsMin} have died with messages in hand`)
 }
 
-/** Kills one after the other, and now and then the broker; returns how often. */
+/** Kills one after the other, and now and then the broker, while one or the other sleeps; returns how often. */
 async function killUntilCounted(crew: KillCrew, broker: Broker | undefined): Promise<number> {
   let kills = 0
-  while (!crew.counted || kills < killsMin) {
+  while (!crew.counted || kills < killsMin || crew.sleeps < sleepsMin) {
+    crew.fallAsleep()
     await sleep(100 + Math.random() * 500)
     const dead = crew.findDead()
     if (dead === -1) kills += 1
@@ -166,10 +204,12 @@ async function killUntilCounted(crew: KillCrew, broker: Broker | undefined): Pro
       await broker.restart()
       continue
     }
-    await crew.replace(dead === -1 ? Math.floor(Math.random() * roles.length) : dead)
+    await crew.replace(dead === -1 ? crew.anyPlace() : dead)
   }
   return kills
 }
+
+const randomOf = (places: readonly number[]): number => places[Math.floor(Math.random() * places.length)]!
 
 /** What a process says about itself, for whoever looks at a failure. */
 async function healthOf(member: ChildProcess): Promise<unknown> {

@@ -4,11 +4,12 @@ import { startServiceBus } from '@quadrille/brokers/service-bus'
 import { killAtRandom } from '@quadrille/brokers/wire-kills'
 
 test(
-  'nothing is lost, doubled or turned round when processes are killed at random',
+  'nothing is lost, doubled or turned round when processes are killed at random, or fall asleep',
   { timeout: 240_000 },
   async (t) => {
     const server = await startServiceBus()
     t.after(() => server.kill())
-    await killAtRandom(t, { wires: new URL('./kill-wires.ts', import.meta.url), options: server.connectionString })
+    const wires = new URL('./kill-wires.ts', import.meta.url)
+    await killAtRandom(t, { wires, options: server.connectionString, sleepMs: 5_500 })
   },
 )

@@ -7,7 +7,7 @@ const secret = `whsec_${Buffer.alloc(32, 3).toString('base64')}`
 
 for (const mode of ['structured', 'batch'])
   test(
-    `nothing is lost, doubled or turned round when processes are killed at random, ${mode}`,
+    `nothing is lost, doubled or turned round when processes are killed at random, or fall asleep, ${mode}`,
     { timeout: 240_000 },
     async (t) => {
       const options = { port: await freePort(), mode, secret }

@@ -7,7 +7,7 @@ const kafka = realBroker('kafka')
 const limit = { timeout: 240_000, skip: kafka.skip }
 
 test(
-  'nothing is lost, doubled or turned round when processes and the broker are killed at random',
+  'nothing is lost, doubled or turned round when processes and the broker are killed at random, or fall asleep',
   limit,
   async (t) => {
     const broker = await kafka.start({ settings: ['group.min.session.timeout.ms=1000'] })

@@ -9,7 +9,7 @@ const server = realBroker('nats')
 const limit = { timeout: 240_000, skip: server.skip }
 
 test(
-  'nothing is lost, doubled or turned round when processes and the server are killed at random',
+  'nothing is lost, doubled or turned round when processes and the server are killed at random, or fall asleep',
   limit,
   async (t) => {
     const broker = await server.start()

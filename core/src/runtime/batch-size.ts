@@ -56,6 +56,7 @@ export class BatchSize {
     if (heldMs > longMs) this.#size = Math.max(Math.min(least, this.#max), this.#size >> 1)
     else if (events >= this.#size && heldMs < shortMs) this.#size = Math.min(this.#max, this.#size * 2)
   }
+
   /**
    * Of a page so many events were looked at, and so many of them were for the reader. A full page of which few were is
    * doubled; a batch that was full before the end of its page shows how long pages need be.

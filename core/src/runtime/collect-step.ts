@@ -8,7 +8,7 @@ import { eventView, type TaskContext } from './handler-context.ts'
 import { handle, handlingOf } from './handle.ts'
 import { whenThere, type Soon } from './soon.ts'
 import type { TraceOrigin } from './tracing.ts'
-import { workId, type Task } from './work.ts'
+import { laneOfTask, workId, type Task } from './work.ts'
 
 /** How often the latest event of a key looks whether the one before it is done, at most. */
 const againMs = 100
@@ -25,7 +25,7 @@ export function collect(batch: BatchTx, task: Task): void {
     kind: task.state.kinds.batch,
     id: workId(task),
     partition: partitionOf(task.event.key),
-    lane: `${task.state.reaction.name}|${task.event.key}`,
+    lane: laneOfTask(task),
     seq: task.event.position,
     due: batch.nowMs + collectsMs(reactionOf(task)),
     expires: null,
@@ -92,7 +92,7 @@ export async function coalesce(batch: BatchTx, task: Task): Promise<void> {
     kind,
     id,
     partition: partitionOf(task.event.key),
-    lane: `${task.state.reaction.name}|${task.event.key}`,
+    lane: laneOfTask(task),
     seq: task.event.position,
     due: kept?.due ?? batch.nowMs + durationMs(reactionOf(task).coalesce!.within, 'coalesce.within'),
     expires: null,

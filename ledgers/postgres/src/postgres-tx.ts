@@ -34,6 +34,7 @@ import type { SchemaNames } from './schema-names.ts'
 import type { LostCommit } from './commit-outcome.ts'
 import { runGroup, type Rows, type Statement } from './statement-group.ts'
 import { UserStatements } from './user-statements.ts'
+import type { WireConnection } from './wire-messages.ts'
 import { floatArray, intArray, numbersOf } from './wire-values.ts'
 
 /** Who waits so much of the time of a statement for a lock has collided, which is no failure; a statement that is slow has failed. */
@@ -50,10 +51,6 @@ export interface TxContext {
   readonly token: () => number
   /** False when what is known of the owner's leases may have been lost with a connection. */
   readonly knows: (claim: Claim) => boolean
-}
-
-interface PgStream {
-  readonly stream: { cork(): void; uncork(): void }
 }
 
 /** Events for the commit, and their positions afterwards. */
@@ -140,7 +137,7 @@ export class PostgresTx implements LedgerTx, HandleSource {
   #begin(): void {
     if (this.#begun) return
     this.#begun = true
-    const { stream } = this.#client.connection as unknown as PgStream
+    const { stream } = this.#client.connection as unknown as WireConnection
     stream.cork()
     process.nextTick(() => {
       this.#users.flush()

@@ -10,8 +10,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { TestContext } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { realBroker, type BrokerName, type StartOptions } from './index.ts'
 import type { Broker } from './process.ts'
 
 /** What a process is told. */
@@ -59,6 +60,36 @@ export interface Killing {
   readonly sleepMs?: number
   /** What the broker says about itself, for when it does not end. */
   readonly look?: () => Promise<unknown>
+}
+
+/** The test of a wire over a real broker. */
+export interface KillTest extends Pick<Killing, 'wires' | 'sleepMs'> {
+  readonly kind: BrokerName
+  readonly start?: StartOptions
+  /** Set where what the broker holds is in memory: it is not killed. */
+  readonly brokerStays?: true
+  /** What the wires are given. Default: the address of the broker. */
+  readonly options?: (broker: Broker) => unknown
+  readonly look?: (url: string) => Promise<unknown>
+}
+
+const killTestMs = 240_000
+
+/** Declares the test: {@link killAtRandom} with a broker of its own. */
+export function killTest({ kind, start, brokerStays, options = ({ url }) => url, look, ...more }: KillTest): void {
+  const real = realBroker(kind)
+  const who = brokerStays ? 'processes' : 'processes and the broker'
+  const title = `nothing is lost, doubled or turned round when ${who} are killed at random, or fall asleep`
+  test(title, { timeout: killTestMs, skip: real.skip }, async (t) => {
+    const broker = await real.start(start)
+    t.after(() => broker.stop())
+    await killAtRandom(t, {
+      ...more,
+      options: options(broker),
+      ...(brokerStays ? {} : { broker }),
+      ...(look && { look: () => look(broker.url) }),
+    })
+  })
 }
 
 /** The processes, what they have told, and where their ledgers are. */
